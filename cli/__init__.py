@@ -1,0 +1,1 @@
+"""The command line: translates arguments and errors; nothing imports it."""

@@ -1,0 +1,35 @@
+"""The `--config` option, and the screen that says everything that is wrong with the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from handrail.settings import Settings, SettingsError, load
+
+
+def config_option[F: Callable[..., object]](command: F) -> F:
+    """Adds `--config`, by default `handrail.yaml` in the current folder."""
+    option = click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        default=Path("handrail.yaml"),
+        show_default=True,
+        envvar="HANDRAIL_CONFIG",
+        help="The team's configuration file.",
+    )
+    return option(command)
+
+
+def load_or_exit(path: Path) -> Settings:
+    """The settings, or exit code 2 after printing every problem, each with its line and how to mend it."""
+    try:
+        return load(path)
+    except SettingsError as error:
+        count = len(error.problems)
+        click.echo(f"{path}: {count} problem{'s' if count != 1 else ''}", err=True)
+        for problem in error.problems:
+            click.echo(f"  {problem}", err=True)
+        raise SystemExit(2) from error

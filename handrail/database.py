@@ -1,0 +1,69 @@
+"""Committed means on disk: SQLite in WAL mode with synchronous FULL, or PostgreSQL.
+
+Each migration and its bookkeeping row are one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, event, func, insert, select
+from sqlalchemy import create_engine as sqlalchemy_create_engine
+from sqlalchemy.engine import make_url
+
+Migration = Callable[[Connection], None]
+
+_metadata = MetaData()
+_migrations = Table("schema_migrations", _metadata, Column("version", Integer, primary_key=True))
+
+
+class DatabaseTooNew(Exception):
+    """The file was written by a newer Handrail; running this one on it could lose what that one stored."""
+
+
+def create_engine(url: str) -> Engine:
+    """An engine whose transactions are durable and, on SQLite, take the write lock when they begin.
+
+    BEGIN IMMEDIATE avoids the upgrade deadlock of two readers that both want to write; busy_timeout makes
+    the second writer wait 5 s instead of failing.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return sqlalchemy_create_engine(parsed, pool_pre_ping=True)
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sqlalchemy_create_engine(parsed, connect_args={"timeout": 5})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions of its own
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        read_only = connection.get_execution_options().get("read_only", False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def reading(engine: Engine) -> Engine:
+    """The same database for readers: on SQLite they take a snapshot and never wait for a writer."""
+    return engine.execution_options(read_only=True)
+
+
+def migrate(engine: Engine, migrations: Sequence[Migration]) -> None:
+    """Bring the schema to the newest version; each step and its bookkeeping row commit together or not at all."""
+    with engine.begin() as connection:
+        _metadata.create_all(connection)
+    for version, migration in enumerate(migrations, start=1):
+        with engine.begin() as connection:
+            applied = connection.scalar(select(func.max(_migrations.c.version))) or 0
+            if applied > len(migrations):
+                raise DatabaseTooNew(f"the database has schema {applied}, this version knows {len(migrations)}")
+            if applied < version:
+                migration(connection)
+                connection.execute(insert(_migrations).values(version=version))

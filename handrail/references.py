@@ -1,0 +1,52 @@
+"""What only shows when the whole of `handrail.yaml` is read: names that nothing has, and names used twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from handrail.settings import Agent, Settings
+
+AGENT_ALERTS = ("AgentSlowCallStreak", "AgentErrorRatioHigh", "AgentTokenUsageHigh")
+
+Broken = tuple[list[str], str]
+
+
+def broken_references(settings: Settings) -> list[Broken]:
+    """Every broken reference as (path, what is wrong and how to mend it)."""
+    names = {
+        "n8n": [source.name for source in settings.sources.n8n],
+        "cloudflare": [source.name for source in settings.sources.cloudflare],
+    }
+    found = [
+        *_twice(names["n8n"], ["sources", "n8n"], "source"),
+        *_twice(names["cloudflare"], ["sources", "cloudflare"], "source"),
+        *_twice([agent.name for agent in settings.agents], ["agents"], "agent"),
+    ]
+    if not any(names.values()):
+        found.append((["sources"], "names no source; add one under n8n: or cloudflare:"))
+    if "default" not in settings.slas:
+        found.append((["slas"], "needs an entry named default: it holds for agents that name no other"))
+    for i, agent in enumerate(settings.agents):
+        found.extend((["agents", str(i), *path], text) for path, text in _agent(agent, settings, names))
+    return found
+
+
+def _twice(names: Sequence[str], at: list[str], what: str) -> Iterator[Broken]:
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            yield [*at, str(i), "name"], f"{name!r} is the name of another {what}; names must differ"
+
+
+def _agent(agent: Agent, settings: Settings, names: dict[str, list[str]]) -> Iterator[Broken]:
+    if agent.sla not in settings.slas:
+        yield ["sla"], f"no SLA is named {agent.sla!r}; there are: {', '.join(sorted(settings.slas))}"
+    kind, name = agent.source.source_ref
+    if name not in names[kind]:
+        yield ["from"], f"no {kind} source is named {name!r}; there are: {', '.join(names[kind]) or 'none'}"
+    for alert in agent.kill_on:
+        if alert not in AGENT_ALERTS:
+            yield ["kill_on"], f"no alert is named {alert!r}; there are: {', '.join(AGENT_ALERTS)}"
+    if agent.confidence is not None and not agent.confidence.startswith("$"):
+        yield ["confidence"], f"{agent.confidence!r} is not a JSONPath; write e.g. $.confidence"

@@ -1,0 +1,44 @@
+"""A secret is named by a file or an environment variable, read at the moment of use, and prints as `***`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+class SecretError(Exception):
+    """A secret cannot be read; the text names where it was sought and never its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Where a secret lives. Exactly one of `file` and `env` is set; reading again sees a rotated file at once."""
+
+    file: Path | None = None
+    env: str | None = None
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False, compare=False)  # noqa: TID251
+
+    def read(self) -> str:
+        """The secret without surrounding white space; SecretError when it is missing or empty."""
+        value = self._from_file(self.file) if self.file else self.environ.get(self.env or "", "").strip()
+        if not value:
+            raise SecretError(f"{self.where} is empty or not set; write the secret there")
+        return value
+
+    @property
+    def where(self) -> str:
+        """The place a person has to mend, e.g. `file /run/secrets/n8n_api_key`."""
+        return f"file {self.file}" if self.file else f"environment variable {self.env}"
+
+    @staticmethod
+    def _from_file(path: Path) -> str:
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise SecretError(f"file {path} cannot be read ({reason})") from error
+
+    def __str__(self) -> str:
+        return "***"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from handrail.settings import Settings, SettingsError, load
 
+F = TypeVar("F", bound=Callable[..., object])
 
-def config_option[F: Callable[..., object]](command: F) -> F:
+
+def config_option(command: F) -> F:
     """Adds `--config`, by default `handrail.yaml` in the current folder."""
     option = click.option(
         "--config",

@@ -1,0 +1,54 @@
+"""The long-running parts: exporter, receiver and the simulated world. Each runs until SIGTERM or Ctrl-C."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import alerting.receiver.app
+import click
+import exporter.app
+from drill.simulators.world import run as run_world
+from stack.ports import Ports
+
+from cli.configuration import config_option, load_or_exit
+from handrail import logs
+from handrail.settings import EnvFileSwitch
+
+
+@click.command("exporter")
+@config_option
+def exporter_command(config: Path) -> None:
+    """Read the sources and serve /metrics."""
+    settings = load_or_exit(config)
+    logs.configure(sys.stderr)
+    exporter.app.run(settings)
+
+
+@click.command("receiver")
+@config_option
+def receiver(config: Path) -> None:
+    """Take alerts and hand-offs, open tickets and operate the switches."""
+    settings = load_or_exit(config)
+    logs.configure(sys.stderr)
+    alerting.receiver.app.run(settings)
+
+
+@click.command()
+@config_option
+@click.option("--port-offset", type=int, default=0, envvar="PORT_OFFSET", help="Added to every port of the world.")
+def world(config: Path, port_offset: int) -> None:
+    """Serve the simulated n8n, Cloudflare, model, Jira and Slack, with steady traffic."""
+    settings = load_or_exit(config)
+    logs.configure(sys.stderr)
+    support_bot, refund_desk = settings.agent("support-bot"), settings.agent("refund-desk")
+    switch = support_bot.kill_switch if support_bot else None
+    token = refund_desk.handoff_token if refund_desk else None
+    if not isinstance(switch, EnvFileSwitch) or token is None:
+        raise click.UsageError("the simulated world needs its own configuration; run make up without a handrail.yaml")
+    run_world(
+        Ports(offset=port_offset),
+        receiver_url=f"http://{settings.receiver.listen}",
+        handoff_token=token.read(),
+        support_bot_env=switch.env_file,
+    )

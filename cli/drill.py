@@ -7,8 +7,6 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from stack.ports import Ports
-from stack.tools import find
 
 from cli.configuration import config_option, load_or_exit
 from drill.probes import Addresses, Probes
@@ -18,7 +16,9 @@ from drill.scenario import Scenario, Stage
 from drill.scenarios import SCENARIOS
 from handrail.clock import SystemClock
 from handrail.http import build_client
+from handrail.ports import Ports
 from handrail.settings import Settings
+from stack.tools import find
 
 
 @click.command()
@@ -60,7 +60,7 @@ def drill(config: Path, only: tuple[str, ...], port_offset: int, state: Path) ->
 
 def _addresses(settings: Settings, ports: Ports) -> Addresses:
     return Addresses(
-        world=f"http://127.0.0.1:{ports.world_control}",
+        world=f"http://127.0.0.1:{ports.control}",
         prometheus=f"http://{settings.prometheus.listen}",
         alertmanager=f"http://{settings.alertmanager.listen}",
         receiver=f"http://{settings.receiver.listen}",

@@ -6,7 +6,7 @@ import click
 
 from cli.check import check
 from cli.drill import drill
-from cli.parts import exporter, receiver, world
+from cli.parts import exporter_command, receiver, world
 from cli.render import render
 from cli.stack import stack
 from handrail import __version__
@@ -18,5 +18,5 @@ def main() -> None:
     """Production support in a box for AI automations on n8n and Cloudflare."""
 
 
-for command in (check, render, exporter, receiver, world, stack, drill):
+for command in (check, render, exporter_command, receiver, world, stack, drill):
     main.add_command(command)

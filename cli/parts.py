@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import alerting.receiver.app
 import click
-import exporter.app
-from drill.simulators.world import run as run_world
-from stack.ports import Ports
 
+import alerting.receiver.app
+import exporter.app
 from cli.configuration import config_option, load_or_exit
+from drill.simulators.world import run as run_world
 from handrail import logs
+from handrail.ports import Ports
 from handrail.settings import EnvFileSwitch
 
 
@@ -43,12 +43,13 @@ def world(config: Path, port_offset: int) -> None:
     logs.configure(sys.stderr)
     support_bot, refund_desk = settings.agent("support-bot"), settings.agent("refund-desk")
     switch = support_bot.kill_switch if support_bot else None
-    token = refund_desk.handoff_token if refund_desk else None
-    if not isinstance(switch, EnvFileSwitch) or token is None:
+    tokens = [agent.handoff_token for agent in (support_bot, refund_desk) if agent and agent.handoff_token]
+    if not isinstance(switch, EnvFileSwitch) or len(tokens) != 2:
         raise click.UsageError("the simulated world needs its own configuration; run make up without a handrail.yaml")
     run_world(
         Ports(offset=port_offset),
         receiver_url=f"http://{settings.receiver.listen}",
-        handoff_token=token.read(),
+        support_bot_token=tokens[0].read(),
+        refund_desk_token=tokens[1].read(),
         support_bot_env=switch.env_file,
     )

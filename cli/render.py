@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+
 from alerting.render import SecretFiles
 from alerting.render import render as render_configuration
-
 from cli.configuration import config_option, load_or_exit
 
 

@@ -1,0 +1,167 @@
+"""Puts the receiver together: tables, workers and pages around one database; SIGTERM ends it cleanly."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy import Engine
+
+from alerting.receiver import outbox, pages, web
+from alerting.receiver.decide import Policy
+from alerting.receiver.handoffs import HandoffDesk
+from alerting.receiver.inbox import Inbox, Intake
+from alerting.receiver.jira import JiraTickets
+from alerting.receiver.kills import KillOperator
+from alerting.receiver.metrics import ReceiverMetrics
+from alerting.receiver.observed import CallCount, PrometheusReader
+from alerting.receiver.outbox import Item, Outbox
+from alerting.receiver.overview import Overview
+from alerting.receiver.reports import Reporter
+from alerting.receiver.schema import MIGRATIONS
+from alerting.receiver.switches import Switch
+from alerting.receiver.switches.env_file import EnvFile
+from alerting.receiver.switches.n8n import N8nWorkflow
+from alerting.receiver.tickets import TicketDesk, TicketPort
+from alerting.receiver.worker import Backoff, Worker
+from handrail import __version__, logs
+from handrail.clock import Clock, SystemClock
+from handrail.database import create_engine, migrate
+from handrail.http import HttpClient, build_client
+from handrail.redact import Redactor
+from handrail.settings import Agent, EnvFileSwitch, N8nAgent, N8nSwitch, Settings
+
+Loop = Callable[[threading.Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """The assembled receiver: the web application and the loops that must run beside it."""
+
+    app: FastAPI
+    loops: dict[str, Loop]
+    engine: Engine
+    intake: Intake
+    workers: dict[str, Worker]
+
+
+def assemble(
+    settings: Settings,
+    *,
+    clock: Clock,
+    port: TicketPort | None,
+    switches: dict[str, Switch],
+    prometheus: HttpClient,
+) -> Receiver:
+    """Everything around the settings' database, which is brought to the newest schema first."""
+    engine = create_engine(settings.receiver.database_url)
+    migrate(engine, MIGRATIONS)
+    logger = logs.get_logger("receiver")
+    reporter = Reporter(settings, Redactor(_redaction_key(settings)))
+    inbox, queue = Inbox(engine, clock), Outbox(engine, clock)
+    scope, with_tickets = settings.team.name, port is not None
+    policy = Policy({agent.name: frozenset(agent.kill_on) for agent in settings.agents})
+    intake = Intake(
+        engine, clock, scope=scope, policy=policy, reporter=reporter, with_tickets=with_tickets, logger=logger
+    )
+    metrics = ReceiverMetrics(queue, lambda: intake.heartbeats.last)
+    operator = KillOperator(
+        engine,
+        switches,
+        clock,
+        proof_window_s=settings.receiver.proof_window.total_seconds(),
+        count=metrics.kill,
+        with_tickets=with_tickets,
+    )
+
+    def worker(
+        lane: str,
+        handlers: Mapping[str, Callable[[Item], None]],
+        backoff: Backoff,
+        on_dead: Callable[[Item, str], None],
+    ) -> Worker:
+        return Worker(queue, lane, handlers, backoff=backoff, clock=clock, logger=logger, on_dead=on_dead)
+
+    workers = {outbox.KILLS: worker(outbox.KILLS, operator.handlers, Backoff(0.5, 10), operator.gave_up)}
+    if port is not None:
+        desk = TicketDesk(engine, port, clock, metrics.ticket)
+        workers[outbox.TICKETS] = worker(outbox.TICKETS, desk.handlers, Backoff(1, 300), lambda item, error: None)
+    handoffs = HandoffDesk(
+        engine, clock, scope=scope, reporter=reporter, with_tickets=with_tickets, count=metrics.handoff
+    )
+    overview = Overview(settings, engine, PrometheusReader(prometheus))
+    parts = web.Parts(settings, engine, clock, inbox, handoffs, overview, metrics, logs.LogOnce(logger))
+    app = FastAPI(title="Handrail receiver", version=__version__, docs_url=None, redoc_url=None)
+    web.routes(app, parts)
+    pages.routes(app, pages.Pages(parts))
+    loops: dict[str, Loop] = {lane: each.run for lane, each in workers.items()}
+    loops["inbox"] = lambda stop: intake.run(stop, inbox.arrived)
+    return Receiver(app, loops, engine, intake, workers)
+
+
+def build_switches(settings: Settings, clock: Clock) -> dict[str, Switch]:
+    """The switch of every agent that has one, by the agent's name."""
+    found: dict[str, Switch] = {}
+    for agent in settings.agents:
+        if isinstance(agent.kill_switch, N8nSwitch) and isinstance(agent.source, N8nAgent):
+            found[agent.name] = N8nWorkflow(_n8n_connector(settings, agent.source.n8n), agent.source.workflow)
+        elif isinstance(agent.kill_switch, EnvFileSwitch):
+            found[agent.name] = _env_file(settings, agent, agent.kill_switch, clock)
+    return found
+
+
+def _n8n_connector(settings: Settings, name: str) -> Callable[[], HttpClient]:
+    source = next(source for source in settings.sources.n8n if source.name == name)
+    # The key is read for each operation, so that a rotated one is used at once.
+    return lambda: build_client(base_url=source.url, headers={"X-N8N-API-KEY": source.api_key.read()})
+
+
+def _env_file(settings: Settings, agent: Agent, switch: EnvFileSwitch, clock: Clock) -> EnvFile:
+    """A call that was under way when the file changed shows up after its source's delay and two of its intervals."""
+    kind, name = agent.source.source_ref
+    if kind == "n8n":
+        delay = next(s for s in settings.sources.n8n if s.name == name).poll_interval.total_seconds() * 2
+    else:
+        source = next(s for s in settings.sources.cloudflare if s.name == name)
+        delay = source.hold_back.total_seconds() + source.poll_interval.total_seconds() * 2
+    client = build_client(base_url=f"http://{settings.exporter.listen}")
+    calls = CallCount(client, clock, max_age_s=delay + 60)
+    return EnvFile(switch.env_file, activity=lambda: calls.of(agent.name), settle_s=delay + 1)
+
+
+def _redaction_key(settings: Settings) -> bytes:
+    return hashlib.sha256(b"redaction:" + settings.receiver.webhook_token.read().encode()).digest()
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    clock = SystemClock()
+    jira = settings.tickets.jira
+    receiver = assemble(
+        settings,
+        clock=clock,
+        port=JiraTickets(jira, clock) if jira else None,
+        switches=build_switches(settings, clock),
+        prometheus=build_client(base_url=f"http://{settings.prometheus.listen}", timeout_s=3),
+    )
+    stop = threading.Event()
+    threads = [threading.Thread(target=loop, args=(stop,), name=name) for name, loop in receiver.loops.items()]
+    for thread in threads:
+        thread.start()
+    host, _, port = settings.receiver.listen.rpartition(":")
+    server = uvicorn.Server(
+        uvicorn.Config(
+            receiver.app, host=host, port=int(port), log_config=None, access_log=False, timeout_graceful_shutdown=5
+        )
+    )
+    try:
+        server.run()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(timeout=10)
+        receiver.engine.dispose()

@@ -1,0 +1,170 @@
+"""A notification answered 200 is on disk; it is decided and turned into work in one transaction, exactly once."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from alerting.receiver import audit, decide, incidents, kills, tickets
+from alerting.receiver.payload import Notification, incident_key, parse
+from alerting.receiver.reports import Reporter
+from alerting.receiver.schema import inbox, quarantine
+from alerting.receiver.text import paragraph
+from handrail.clock import Clock
+from handrail.logs import Logger, LogOnce
+
+QUARANTINED_CHARACTERS = 65_536
+
+
+class Inbox:
+    """Where notifications and what could not be understood are kept."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self.arrived = threading.Event()
+
+    def accept(self, body: bytes) -> None:
+        """Commit the notification; an SQLAlchemyError means that it is not stored and must not be acknowledged."""
+        values = {"received_at": self._clock.now().timestamp(), "body": body.decode("utf-8")}
+        with self._engine.begin() as connection:
+            connection.execute(insert(inbox).values(**values))
+        self.arrived.set()
+
+    def quarantine(self, body: bytes, reason: str) -> None:
+        """Keep what could not be understood, cut to a bounded size."""
+        with self._engine.begin() as connection:
+            _quarantine(connection, body.decode("utf-8", "replace"), reason, self._clock.now().timestamp())
+
+
+def _quarantine(connection: Connection, body: str, reason: str, now: float) -> None:
+    kept = body.replace("\x00", "")[:QUARANTINED_CHARACTERS]
+    connection.execute(insert(quarantine).values(received_at=now, reason=reason, body=kept))
+
+
+@dataclass
+class Heartbeats:
+    """When the watchdog was last heard of, in epoch seconds; None before the first time."""
+
+    last: float | None = field(default=None)
+
+
+class Intake:
+    """Decides what is in the inbox, in the order in which it came."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        *,
+        scope: str,
+        policy: decide.Policy,
+        reporter: Reporter,
+        with_tickets: bool,
+        logger: Logger,
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._scope = scope
+        self._policy = policy
+        self._reporter = reporter
+        self._with_tickets = with_tickets
+        self._logger = logger
+        self._log_once = LogOnce(logger)
+        self.heartbeats = Heartbeats()
+
+    def run(self, stop: threading.Event, arrived: threading.Event) -> None:
+        """Decide until `stop` is set; a database that fails is tried again."""
+        while not stop.is_set():
+            try:
+                while self.process_one():
+                    pass
+                self._log_once.succeeded("inbox")
+            except SQLAlchemyError as error:
+                self._log_once.failed("inbox", type(error).__name__)
+            arrived.wait(0.5)
+            arrived.clear()
+
+    def process_one(self) -> bool:
+        """Decide the oldest undecided notification; False when there is none."""
+        with self._engine.begin() as connection:
+            query = select(inbox).where(inbox.c.processed_at.is_(None)).order_by(inbox.c.id).limit(1)
+            row = connection.execute(query.with_for_update()).first()
+            if row is None:
+                return False
+            now = self._clock.now().timestamp()
+            try:
+                with connection.begin_nested():
+                    reason = self._apply(connection, parse(row.body.encode()), now)
+            except SQLAlchemyError:
+                raise
+            except Exception as error:
+                self._logger.exception("notification_not_decided", inbox=row.id)
+                reason = f"not decided: {type(error).__name__}"
+                _quarantine(connection, row.body, reason, now)
+            connection.execute(update(inbox).where(inbox.c.id == row.id).values(processed_at=now, decision=reason))
+        return True
+
+    def _apply(self, connection: Connection, notification: Notification, now: float) -> str:
+        key = incident_key(self._scope, notification.alertname, notification.group_labels)
+        newest = incidents.newest(connection, key)
+        known = decide.Known(newest.state, newest.digest) if newest else None
+        decision = decide.decide(notification, known, self._policy)
+        incident_id = newest.id if newest else None
+        for action in decision.actions:
+            incident_id = self._act(connection, action, notification, key, incident_id, now)
+        if any(not isinstance(action, decide.Heartbeat | decide.Repeat) for action in decision.actions):
+            audit.append(
+                connection,
+                now,
+                actor="alertmanager",
+                action=", ".join(type(action).__name__ for action in decision.actions),
+                subject=f"incident/{incident_id}",
+                alertname=notification.alertname,
+                agent=notification.agent,
+                reason=decision.reason,
+            )
+        return decision.reason
+
+    def _act(
+        self,
+        connection: Connection,
+        action: decide.Action,
+        notification: Notification,
+        key: str,
+        incident_id: int | None,
+        now: float,
+    ) -> int | None:
+        digest = notification.state_digest
+        match action:
+            case decide.Heartbeat():
+                self.heartbeats.last = now
+            case decide.OpenIncident():
+                return incidents.begin(
+                    connection,
+                    key=key,
+                    alertname=notification.alertname,
+                    agent=notification.agent,
+                    digest=digest,
+                    report=self._reporter.incident(notification),
+                    now=now,
+                    with_ticket=self._with_tickets,
+                )
+            case decide.SwitchOff(agent):
+                reason = f"{notification.alertname} fires, and the agent opted in"
+                kills.request(
+                    connection, agent, "disable", reason=reason, by="handrail", incident_id=incident_id, now=now
+                )
+            case decide.Change() | decide.Repeat() if incident_id is not None:
+                incidents.seen(connection, incident_id, digest=digest, now=now)
+                if isinstance(action, decide.Change) and self._with_tickets:
+                    tickets.put_comment(connection, incident_id, self._reporter.change(notification), now=now)
+            case decide.Resolve() if incident_id is not None:
+                incidents.end(connection, incident_id, digest=digest, now=now)
+                if self._with_tickets:
+                    said = (paragraph("Resolved: no alert of this incident fires any more."),)
+                    tickets.put_close(connection, incident_id, said, now=now)
+        return incident_id

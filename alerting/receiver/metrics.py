@@ -1,0 +1,76 @@
+"""The receiver's own metrics: counters of what it did since it started, and gauges read from its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from alerting.receiver.outbox import Outbox
+
+_OUTCOMES = ("accepted", "malformed", "unauthorized", "too_large", "unavailable")
+_TICKETS = ("opened", "adopted", "commented", "closed")
+_KILLS = ("confirmed", "not_confirmed")
+_HANDOFFS = ("low_confidence", "tool_error")
+
+
+class _Tables(Collector):
+    def __init__(self, outbox: Outbox, heartbeat: Callable[[], float | None]) -> None:
+        self._outbox = outbox
+        self._heartbeat = heartbeat
+
+    def collect(self) -> Iterator[Metric]:
+        waiting = GaugeMetricFamily("handrail_outbox_pending", "Items that wait to be delivered.", labels=["lane"])
+        age = GaugeMetricFamily(
+            "handrail_outbox_oldest_age_seconds",
+            "Age of the oldest item that waits; 0 when none does.",
+            labels=["lane"],
+        )
+        for lane, (count, seconds) in self._outbox.pending().items():
+            waiting.add_metric([lane], count)
+            age.add_metric([lane], seconds)
+        dead = GaugeMetricFamily("handrail_dead_letters", "Items that were given up and kept.", labels=["lane"])
+        for lane, count in self._outbox.dead().items():
+            dead.add_metric([lane], count)
+        heard = GaugeMetricFamily(
+            "handrail_watchdog_last_heard_timestamp_seconds", "When the watchdog's notification last came; 0 for never."
+        )
+        heard.add_metric([], self._heartbeat() or 0)
+        yield from (waiting, age, dead, heard)
+
+
+class ReceiverMetrics:
+    """Every label set exists at zero from the start, so that the first event is seen as an increase."""
+
+    def __init__(self, outbox: Outbox, heartbeat: Callable[[], float | None]) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(_Tables(outbox, heartbeat))
+        self._notifications = self._counter("handrail_notifications", "Notifications by outcome.", "outcome", _OUTCOMES)
+        self._tickets = self._counter("handrail_tickets", "What was done to tickets.", "action", _TICKETS)
+        self._kills = self._counter("handrail_kill_operations", "Switch operations by outcome.", "state", _KILLS)
+        self._handoffs = self._counter("handrail_handoffs_received", "Hand-offs by reason.", "reason", _HANDOFFS)
+
+    def _counter(self, name: str, text: str, label: str, known: tuple[str, ...]) -> Counter:
+        counter = Counter(name, text, [label], registry=self.registry)
+        for value in known:
+            counter.labels(value)
+        return counter
+
+    def notification(self, outcome: str) -> None:
+        """Count a notification."""
+        self._notifications.labels(outcome).inc()
+
+    def ticket(self, action: str) -> None:
+        """Count what was done to a ticket; anything out of the ordinary counts as other."""
+        self._tickets.labels(action if action in _TICKETS else "other").inc()
+
+    def kill(self, state: str) -> None:
+        """Count the end of a switch operation."""
+        self._kills.labels(state).inc()
+
+    def handoff(self, reason: str) -> None:
+        """Count a hand-off."""
+        self._handoffs.labels(reason).inc()

@@ -1,0 +1,134 @@
+"""What must still happen outside is on disk until it has happened: leased, retried, and never dropped in silence.
+
+Items of one subject are done in the order in which they were put; an item whose worker died is leased again
+when its lease ends, and then says so, because its effect may already have happened.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, and_, exists, func, insert, or_, select, update
+
+from alerting.receiver.schema import outbox
+from handrail.clock import Clock
+from handrail.database import reading
+
+TICKETS, KILLS = "tickets", "kills"
+LANES = (TICKETS, KILLS)
+LEASE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing to do. `reclaimed`: an earlier attempt ended without a word, so its effect is unknown."""
+
+    id: int
+    lane: str
+    kind: str
+    subject: str
+    payload: dict[str, Any]
+    attempts: int
+    created_at: float
+    reclaimed: bool
+
+
+def put(connection: Connection, *, lane: str, kind: str, subject: str, payload: dict[str, Any], run_at: float) -> None:
+    """Add an item in the caller's transaction, due at `run_at`."""
+    row = {"lane": lane, "kind": kind, "subject": subject, "payload": json.dumps(payload), "state": "ready"}
+    connection.execute(insert(outbox).values(**row, run_at=run_at, attempts=0, created_at=run_at))
+
+
+def finish(connection: Connection, item: Item) -> None:
+    """Mark the item done, in the transaction that records its effect."""
+    connection.execute(update(outbox).where(outbox.c.id == item.id).values(state="done", lease_until=None))
+
+
+class Outbox:
+    """Hands out what is due, one item at a time per worker."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def claim(self, lane: str) -> Item | None:
+        """The item of the lane that is due first, leased to the caller; None when nothing is due."""
+        now = self._clock.now().timestamp()
+        older = outbox.alias()
+        due = or_(
+            and_(outbox.c.state == "ready", outbox.c.run_at <= now),
+            and_(outbox.c.state == "leased", outbox.c.lease_until < now),
+        )
+        waits = exists().where(
+            older.c.subject == outbox.c.subject,
+            older.c.lane == outbox.c.lane,
+            older.c.id < outbox.c.id,
+            older.c.state.in_(("ready", "leased")),
+        )
+        query = (
+            select(outbox)
+            .where(outbox.c.lane == lane, due, ~waits)
+            .order_by(outbox.c.run_at, outbox.c.id)
+            .limit(1)
+            .with_for_update(skip_locked=True)  # SQLite drops it and needs none: the transaction is IMMEDIATE
+        )
+        with self._engine.begin() as connection:
+            row = connection.execute(query).first()
+            if row is None:
+                return None
+            connection.execute(
+                update(outbox)
+                .where(outbox.c.id == row.id)
+                .values(state="leased", lease_until=now + LEASE_S, attempts=outbox.c.attempts + 1)
+            )
+        return Item(
+            id=row.id,
+            lane=row.lane,
+            kind=row.kind,
+            subject=row.subject,
+            payload=json.loads(row.payload),
+            attempts=row.attempts + 1,
+            created_at=row.created_at,
+            reclaimed=row.state == "leased",
+        )
+
+    def put_off(self, item: Item, *, after_s: float, error: str, payload: dict[str, Any] | None = None) -> None:
+        """Try again later, optionally with what was learnt in `payload`."""
+        values: dict[str, Any] = {
+            "state": "ready",
+            "run_at": self._clock.now().timestamp() + after_s,
+            "lease_until": None,
+            "last_error": error,
+        }
+        if payload is not None:
+            values["payload"] = json.dumps(payload)
+        with self._engine.begin() as connection:
+            connection.execute(update(outbox).where(outbox.c.id == item.id).values(**values))
+
+    def bury(self, item: Item, *, error: str) -> None:
+        """Give up: a dead letter, which is counted and kept for a person."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(outbox).where(outbox.c.id == item.id).values(state="dead", lease_until=None, last_error=error)
+            )
+
+    def pending(self) -> dict[str, tuple[int, float]]:
+        """Per lane, how many items wait and the age of the oldest in seconds."""
+        now = self._clock.now().timestamp()
+        query = (
+            select(outbox.c.lane, func.count(), func.min(outbox.c.created_at))
+            .where(outbox.c.state.in_(("ready", "leased")))
+            .group_by(outbox.c.lane)
+        )
+        with reading(self._engine).connect() as connection:
+            found = {row[0]: (row[1], max(0.0, now - row[2])) for row in connection.execute(query)}
+        return {lane: found.get(lane, (0, 0.0)) for lane in LANES}
+
+    def dead(self) -> dict[str, int]:
+        """Per lane, how many items were given up."""
+        query = select(outbox.c.lane, func.count()).where(outbox.c.state == "dead").group_by(outbox.c.lane)
+        with reading(self._engine).connect() as connection:
+            found = {row[0]: row[1] for row in connection.execute(query)}
+        return {lane: found.get(lane, 0) for lane in LANES}

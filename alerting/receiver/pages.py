@@ -1,0 +1,132 @@
+"""The pages for people: overview, run-book and switch. A GET changes nothing; switching needs the operator token.
+
+Everything is escaped by the templates, and no page may load anything from elsewhere.
+"""
+
+from __future__ import annotations
+
+import hmac
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from fastapi import FastAPI, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, RedirectResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+
+from alerting.receiver import flags, kills
+from alerting.receiver.web import Parts, Refused, read_body, switch_agent
+
+TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
+RUNBOOK = Path(__file__).resolve().parents[2] / "docs" / "alerts.md"
+
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-robots-tag": "noindex",
+    "cache-control": "no-store",
+}
+
+
+class Pages:
+    """Renders pages; `runbook` is the Markdown file with one heading per alert."""
+
+    def __init__(self, parts: Parts, runbook: Path = RUNBOOK) -> None:
+        self._parts = parts
+        self._runbook = runbook
+        self._markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+        self._templates = Environment(
+            loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        )
+
+    def overview(self, agent: str | None) -> Response:
+        """Every agent, or the one asked for."""
+        view = self._parts.overview.read()
+        shown = [row for row in view.agents if agent in (None, row.name)]
+        listed = [row for row in view.incidents if agent in (None, row["agent"])]
+        return self._page("overview.html", view=view, agents=shown, incidents=listed, only=agent)
+
+    def runbook(self, alertname: str, agent: str | None) -> Response:
+        """The alert's section of the run-book, with the agent it is about."""
+        section = self._section(alertname)
+        if section is None:
+            raise Refused(404, f"the run-book has no alert named {alertname}")
+        row = next((row for row in self._parts.overview.read().agents if row.name == agent), None)
+        return self._page("runbook.html", alertname=alertname, agent=row, body=self._markdown.render(section))
+
+    def switch(self, agent: str, *, error: str | None = None, status: int = 200) -> Response:
+        """The state of an agent's switch, and the form that changes it."""
+        configured = self._parts.settings.agent(agent)
+        if configured is None and not self._parts.overview.knows(agent):
+            raise Refused(404, f"there is no agent {agent}")
+        switch = configured.kill_switch if configured else None
+        return self._page(
+            "switch.html",
+            status=status,
+            agent=agent,
+            switch=switch.kind if switch else None,
+            enabled=flags.get(self._parts.engine, agent).enabled,
+            operations=kills.of_agent(self._parts.engine, agent, limit=10),
+            error=error,
+        )
+
+    def act(self, agent: str, form: dict[str, str]) -> Response:
+        """Switch the agent, if the form carries the operator token, a name and a reason."""
+        expected = self._parts.settings.receiver.operator_token.read()
+        if not hmac.compare_digest(form.get("token", "").strip().encode(), expected.encode()):
+            return self.switch(agent, error="The operator token is wrong. Nothing was changed.", status=401)
+        action: kills.Action = "enable" if form.get("action") == "enable" else "disable"
+        try:
+            switch_agent(self._parts, agent, action, reason=form.get("reason", ""), by=form.get("by", ""))
+        except Refused as error:
+            return self.switch(agent, error=f"Nothing was changed: {error}.", status=error.status)
+        return RedirectResponse(f"/agents/{agent}/switch", status_code=303, headers=_HEADERS)
+
+    def _section(self, alertname: str) -> str | None:
+        lines = self._runbook.read_text(encoding="utf-8").splitlines()
+        if f"## {alertname}" not in lines:
+            return None
+        start = lines.index(f"## {alertname}") + 1
+        end = next((i for i in range(start, len(lines)) if lines[i].startswith("## ")), len(lines))
+        return "\n".join(lines[start:end])
+
+    def _page(self, template: str, *, status: int = 200, **values: Any) -> Response:
+        team = self._parts.settings.team
+        html = self._templates.get_template(template).render(team=team, **values)
+        return HTMLResponse(html, status_code=status, headers=_HEADERS)
+
+
+def routes(app: FastAPI, pages: Pages) -> None:
+    """Mount the pages for people."""
+
+    @app.get("/")
+    def overview(agent: str | None = None) -> Response:
+        return pages.overview(agent or None)
+
+    @app.get("/style.css")
+    def style() -> Response:
+        css = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+        return Response(css, media_type="text/css", headers={"cache-control": "max-age=300"})
+
+    @app.get("/runbook/{alertname}")
+    def runbook(alertname: str, agent: str | None = None) -> Response:
+        return pages.runbook(alertname, agent)
+
+    @app.get("/agents/{agent}/switch")
+    def switch(agent: str) -> Response:
+        return pages.switch(agent)
+
+    @app.post("/agents/{agent}/switch")
+    async def act(agent: str, request: Request) -> Response:
+        body = await read_body(request, 16_384)
+        try:
+            fields = parse_qs(body.decode("utf-8"), max_num_fields=10)
+        except ValueError as error:
+            raise Refused(400, "the form cannot be read") from error
+        form = {name: values[0] for name, values in fields.items()}
+        return await run_in_threadpool(pages.act, agent, form)

@@ -1,0 +1,107 @@
+"""Alertmanager's webhook, version 4: accepted only when it can be acted on, unknown keys left aside.
+
+The shape is Alertmanager's `notify/webhook` message; newer versions add keys, so none is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+MAX_BYTES = 1024 * 1024
+MAX_ALERTS = 1000
+
+Labels = dict[str, str]
+
+
+class Malformed(Exception):
+    """The body is not a notification; the text says what is wrong and where."""
+
+
+class Alert(BaseModel):
+    """One alert of a notification. `ends_at` means nothing while it fires."""
+
+    model_config = ConfigDict(frozen=True)
+
+    status: Literal["firing", "resolved"]
+    labels: Labels
+    annotations: Labels
+    starts_at: datetime = Field(alias="startsAt")
+    ends_at: datetime = Field(alias="endsAt")
+    generator_url: str = Field(alias="generatorURL", default="")
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{1,16}$")]
+
+    @property
+    def name(self) -> str:
+        return self.labels.get("alertname", "")
+
+    @property
+    def agent(self) -> str | None:
+        return self.labels.get("agent")
+
+
+class Notification(BaseModel):
+    """A group of alerts as Alertmanager tells it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: Literal["4"]
+    group_key: str = Field(alias="groupKey")
+    receiver: str
+    group_labels: Labels = Field(alias="groupLabels")
+    alerts: Annotated[tuple[Alert, ...], Field(min_length=1, max_length=MAX_ALERTS)]
+
+    @property
+    def firing(self) -> tuple[Alert, ...]:
+        """The alerts that fire. The group's own status is not trusted: a truncated payload carries a wrong one."""
+        return tuple(alert for alert in self.alerts if alert.status == "firing")
+
+    @property
+    def alertname(self) -> str:
+        return self.group_labels.get("alertname") or self.alerts[0].name
+
+    @property
+    def agent(self) -> str | None:
+        """The one agent it is about; None when the group has several or none."""
+        agents = {alert.agent for alert in self.alerts}
+        return agents.pop() if len(agents) == 1 else None
+
+    @property
+    def state_digest(self) -> str:
+        """Equal for repeats and copies of the same state, whoever sends them; differs when an alert joins or ends."""
+        states = sorted((alert.fingerprint, alert.status) for alert in self.alerts)
+        return _hash([self.receiver, sorted(self.group_labels.items()), states])
+
+
+def parse(body: bytes) -> Notification:
+    """The notification in `body`; Malformed says what is wrong with it."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("the body is not JSON") from error
+    try:
+        notification = Notification.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Malformed(f"{where or 'the body'}: {first['msg']}") from error
+    if not notification.alertname:
+        raise Malformed("alerts.0.labels.alertname: is missing")
+    return notification
+
+
+def incident_key(scope: str, alertname: str, labels: Mapping[str, str]) -> str:
+    """The identity of an incident, 16 hex digits: who watches, which alert, which group.
+
+    Not Alertmanager's groupKey, which changes when a parent route is edited.
+    """
+    return _hash([scope, alertname, sorted(labels.items())])
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode()).hexdigest()[:16]

@@ -1,0 +1,137 @@
+"""The receiver's tables. Times are epoch seconds; texts a model wrote are redacted before they get here."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+# Every notification that was answered 200, as it came; `processed_at` is empty until it has been decided.
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("received_at", Double, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("processed_at", Double),
+    Column("decision", Text),
+)
+
+# What could not be understood, cut to a bounded size, for a person to look at.
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("received_at", Double, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
+# One row per incident and episode; an incident that fires again after it resolved is a new episode.
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("episode", Integer, nullable=False),
+    Column("alertname", Text, nullable=False),
+    Column("agent", Text),
+    Column("state", Text, nullable=False),  # firing | resolved
+    Column("digest", Text, nullable=False),
+    Column("opened_at", Double, nullable=False),
+    Column("last_seen_at", Double, nullable=False),
+    Column("resolved_at", Double),
+    Column("ticket_key", Text),
+    Column("report", Text, nullable=False),  # JSON of what the ticket says
+    UniqueConstraint("key", "episode"),
+)
+
+# What remains to be done to the world outside, in lanes that do not wait for each other.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("lane", Text, nullable=False),  # tickets | kills
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),  # items of one subject are done in order
+    Column("payload", Text, nullable=False),
+    Column("state", Text, nullable=False),  # ready | leased | done | dead
+    Column("run_at", Double, nullable=False),
+    Column("lease_until", Double),
+    Column("attempts", Integer, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("last_error", Text),
+    Index("outbox_due", "lane", "state", "run_at"),
+    Index("outbox_subject", "subject", "id"),
+)
+
+handoffs = Table(
+    "handoffs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("body_hash", Text, nullable=False),
+    Column("received_at", Double, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("incident_id", Integer),
+    UniqueConstraint("agent", "idempotency_key"),
+)
+
+# The flag an agent reads. `revision` counts its changes and is the ETag.
+flags = Table(
+    "flags",
+    metadata,
+    Column("agent", Text, primary_key=True),
+    Column("enabled", Boolean, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("changed_at", Double, nullable=False),
+)
+
+kills = Table(
+    "kills",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("action", Text, nullable=False),  # disable | enable
+    Column("reason", Text, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("requested_at", Double, nullable=False),
+    Column("state", Text, nullable=False),  # requested | acting | confirmed | not_confirmed
+    Column("acted_at", Double),
+    Column("confirmed_at", Double),
+    Column("proof", Text),
+    Column("previous", Text),  # what to give back to the switch when the agent is enabled again
+    Column("incident_id", Integer),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("previous_hash", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+
+def _first(connection: Connection) -> None:
+    metadata.create_all(connection)
+
+
+MIGRATIONS = (_first,)

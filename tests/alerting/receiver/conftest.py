@@ -1,0 +1,198 @@
+"""A receiver around a database of its own, in front of a simulated Jira and a Prometheus that can be asked nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+from alerting.receiver.app import Receiver, assemble
+from alerting.receiver.jira import JiraTickets
+from alerting.receiver.switches import Switch
+from alerting.receiver.switches.env_file import EnvFile
+from drill.simulators.jira import JiraSimulator
+from drill.simulators.wire import serve
+from handrail.http import build_client
+from handrail.settings import Settings, parse
+
+CONFIG = """
+team: {{name: Test team, contact: {{name: On-call, slack: "#ops"}}}}
+sources:
+  n8n: [{{name: main, url: "http://127.0.0.1:1", api_key_file: {secrets}/n8n}}]
+  cloudflare: [{{name: main, account_id: abc, api_token_file: {secrets}/cf, gateways: [prod]}}]
+agents:
+  - name: support-bot
+    from: {{ai_gateway: main, metadata: {{agent: support-bot}}}}
+    owner: support
+    kill_switch: {{env_file: {folder}/agent.env}}
+    kill_on: [AgentSlowCallStreak]
+    handoff_token_file: {secrets}/support-bot
+  - {{name: invoice, from: {{n8n: main, workflow: Invoice}}, handoff_token_file: {secrets}/invoice}}
+tickets: {{jira: {{url: "{jira}", project: OPS, user: handrail@example.com, token_file: {secrets}/jira}}}}
+receiver:
+  public_url: http://handrail.example
+  webhook_token_file: {secrets}/webhook
+  operator_token_file: {secrets}/operator
+  database_url: sqlite:///{folder}/receiver.sqlite
+  proof_window: 15s
+"""
+TOKENS = {"webhook": "webhook-token", "operator": "operator-token", "jira": "jira-token"}
+
+
+@dataclass
+class Calls:
+    """What the exporter would say about the agent's calls."""
+
+    count: int = 0
+
+    def mark(self) -> str:
+        return f"{self.count} calls counted"
+
+
+class Bench:
+    """The receiver and what stands around it; time moves only by `later`."""
+
+    def __init__(self, settings: Settings, jira: JiraSimulator, clock, calls: Calls, env_file) -> None:
+        self.settings, self.jira, self.clock, self.calls, self.env_file = settings, jira, clock, calls, env_file
+        self.switches: dict[str, Switch] = {"support-bot": EnvFile(env_file, activity=calls.mark, settle_s=10)}
+        self.receiver = self.assemble()
+        self.client = TestClient(self.receiver.app)
+
+    def assemble(self) -> Receiver:
+        jira = self.settings.tickets.jira
+        assert jira is not None
+        silent = build_client(base_url="http://p", transport=httpx.MockTransport(lambda request: httpx.Response(503)))
+        return assemble(
+            self.settings,
+            clock=self.clock,
+            port=JiraTickets(jira, self.clock),
+            switches=self.switches,
+            prometheus=silent,
+        )
+
+    def restart(self) -> None:
+        """As after a crash: nothing is left but the database."""
+        self.receiver.engine.dispose()
+        self.receiver = self.assemble()
+        self.client = TestClient(self.receiver.app)
+
+    def alert(self, body: dict[str, Any] | bytes, token: str = TOKENS["webhook"]) -> httpx.Response:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.client.post("/v1/alerts", content=raw, headers={"authorization": f"Bearer {token}"})
+
+    def handoff(self, body: dict[str, Any], key: str = "k1", agent: str = "support-bot") -> httpx.Response:
+        headers = {"authorization": f"Bearer {agent}-token", "idempotency-key": key}
+        return self.client.post("/v1/handoffs", json=body, headers=headers)
+
+    def operate(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        headers = {"authorization": f"Bearer {TOKENS['operator']}"}
+        return self.client.request(method, path, headers=headers, **arguments)
+
+    def drain(self) -> None:
+        """Do everything that is due now."""
+        while self.receiver.intake.process_one() or any([w.run_once() for w in self.receiver.workers.values()]):
+            pass
+
+    def later(self, seconds: float, step: float = 1.0) -> None:
+        """Let time pass and do what becomes due."""
+        self.drain()
+        for _ in range(int(seconds / step)):
+            self.clock.advance(step)
+            self.drain()
+
+    @property
+    def open_tickets(self) -> list[Any]:
+        return [issue for issue in self.jira.issues if issue.status_category != "done"]
+
+    def rows(self, table: Any) -> list[Any]:
+        with self.receiver.engine.begin() as connection:
+            return list(connection.execute(table.select().order_by(table.c.id)))
+
+    def metric(self, name: str) -> float:
+        lines = self.client.get("/metrics").text.splitlines()
+        return next(float(line.split()[-1]) for line in lines if line.startswith(name + " "))
+
+
+def build_bench(folder, clock) -> Iterator[Bench]:
+    """A bench in `folder`, closed afterwards."""
+    secrets = folder / "secrets"
+    secrets.mkdir()
+    for name in ("n8n", "cf"):
+        (secrets / name).write_text("x")
+    for agent in ("support-bot", "invoice"):
+        (secrets / agent).write_text(f"{agent}-token\n")
+    for name, value in TOKENS.items():
+        (secrets / name).write_text(value)
+    jira = JiraSimulator(clock)
+    with serve(jira) as server:
+        settings = parse(CONFIG.format(secrets=secrets, folder=folder, jira=server.url))
+        bench = Bench(settings, jira, clock, Calls(), folder / "agent.env")
+        yield bench
+        bench.receiver.engine.dispose()
+
+
+@pytest.fixture
+def bench(tmp_path, clock) -> Iterator[Bench]:
+    """A fresh receiver."""
+    yield from build_bench(tmp_path, clock)
+
+
+def _notification(
+    status: str = "firing",
+    alertname: str = "AgentErrorRatioHigh",
+    agent: str = "invoice",
+    *,
+    severity: str = "critical",
+    fingerprints: tuple[str, ...] = ("14f2e3b0c1d2e3f4",),
+    **changes: Any,
+) -> dict[str, Any]:
+    """A notification as Alertmanager sends it."""
+    labels = {"alertname": alertname, "agent": agent, "severity": severity, "sla": "default", "owner": "finance"}
+    annotations = {"summary": "Calls fail more often than the SLA allows.", "description": "4.2% of 52 calls failed."}
+    alerts = [
+        {
+            "status": status,
+            "labels": labels,
+            "annotations": annotations,
+            "startsAt": "2026-11-23T11:59:00.000Z",
+            "endsAt": "0001-01-01T00:00:00Z",
+            "generatorURL": "http://prometheus.example/graph?g0.expr=x",
+            "fingerprint": fingerprint,
+        }
+        for fingerprint in fingerprints
+    ]
+    return {
+        "version": "4",
+        "groupKey": '{}:{alertname="x"}',
+        "truncatedAlerts": 0,
+        "status": status,
+        "receiver": "handrail",
+        "groupLabels": {"alertname": alertname, "agent": agent},
+        "commonLabels": labels,
+        "commonAnnotations": annotations,
+        "externalURL": "http://alertmanager.example",
+        "alerts": alerts,
+    } | changes
+
+
+@pytest.fixture
+def notification():
+    """Builds notifications as Alertmanager sends them."""
+    return _notification
+
+
+@pytest.fixture
+def build():
+    """Builds a bench in a folder; for tests that need many."""
+    return build_bench
+
+
+@pytest.fixture
+def tokens() -> dict[str, str]:
+    """The bench's tokens by name."""
+    return TOKENS

@@ -10,15 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from handrail.fields import ADDRESS, NAME, Address, Duration, Model, Name, Ratio, Url, WithSecrets
 from handrail.positions import Positions, YamlError, parse_yaml
-from handrail.quantities import parse_duration, parse_ratio
 from handrail.references import broken_references
 from handrail.secret import Secret
-
-NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
-_ADDRESS = r"^[^\s:/]+:\d{1,5}$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,72 +39,25 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-def _duration(value: object) -> object:
-    if isinstance(value, timedelta):
-        return value
-    if isinstance(value, str):
-        return parse_duration(value)
-    raise ValueError(f"{value!r} has no unit; write a duration such as 5s, 10m, 7d")
+class Contact(Model):
+    """Who a person turns to, and who gets hand-offs."""
 
-
-def _ratio(value: object) -> object:
-    if isinstance(value, Decimal):
-        return value
-    if isinstance(value, str):
-        return parse_ratio(value)
-    raise ValueError(f"{value!r} has no percent sign; write a percentage such as 2%")
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-Ratio = Annotated[Decimal, BeforeValidator(_ratio)]
-Name = Annotated[str, Field(pattern=NAME)]
-Address = Annotated[str, Field(pattern=_ADDRESS)]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s]+[^\s/]$")]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, populate_by_name=True)
-
-
-class _WithSecrets(_Model):
-    """Folds `x_file` and `x_env` into the Secret field `x`, so that no other code knows there are two spellings."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _fold(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        folded = dict(data)
-        for name, info in cls.model_fields.items():
-            if info.annotation not in (Secret, Secret | None):
-                continue
-            if name in folded and not isinstance(folded[name], Secret | None):
-                raise ValueError(f"{name} must not stand in this file; put it in a file and name it with {name}_file")
-            file, env = folded.pop(f"{name}_file", None), folded.pop(f"{name}_env", None)
-            if file and env:
-                raise ValueError(f"give {name}_file or {name}_env, not both")
-            if file:
-                folded[name] = Secret(file=Path(str(file)))
-            elif env:
-                folded[name] = Secret(env=str(env))
-            elif info.is_required() and name not in folded:
-                raise ValueError(f"{name}_file or {name}_env is missing")
-        return folded
-
-
-class Contact(_Model):
     name: str = "Automation on-call"
     slack: str | None = None
     email: str | None = None
     jira_account: str | None = None
 
 
-class Team(_Model):
+class Team(Model):
+    """Who runs the agents."""
+
     name: str = "Our team"
     contact: Contact = Contact()
 
 
-class N8nSource(_WithSecrets):
+class N8nSource(WithSecrets):
+    """One n8n, read through its public API."""
+
     name: Name
     url: Url
     api_key: Secret
@@ -116,7 +66,9 @@ class N8nSource(_WithSecrets):
     poll_interval: Duration = timedelta(seconds=10)
 
 
-class CloudflareSource(_WithSecrets):
+class CloudflareSource(WithSecrets):
+    """One Cloudflare account with its AI Gateways."""
+
     name: Name
     url: Url = "https://api.cloudflare.com/client/v4"
     account_id: str
@@ -129,18 +81,24 @@ class CloudflareSource(_WithSecrets):
     hold_back: Duration = timedelta(seconds=60)
 
 
-class Sources(_Model):
+class Sources(Model):
+    """Where calls are read from."""
+
     n8n: tuple[N8nSource, ...] = ()
     cloudflare: tuple[CloudflareSource, ...] = ()
 
 
-class LatencySla(_Model):
+class LatencySla(Model):
+    """How many calls in a row may not be slower than the threshold; `hold`: how long a breach fires."""
+
     threshold: Duration = timedelta(seconds=5)
     consecutive_calls: int = Field(default=3, ge=1, le=100)
     hold: Duration = timedelta(minutes=5)
 
 
-class ErrorSla(_Model):
+class ErrorSla(Model):
+    """Which share of calls may fail in a window."""
+
     ratio: Ratio = Decimal("0.02")
     window: Duration = timedelta(minutes=10)
     min_calls: int = Field(default=1, ge=1)
@@ -154,23 +112,31 @@ class ErrorSla(_Model):
         return value
 
 
-class TokenSla(_Model):
+class TokenSla(Model):
+    """How far token usage may rise above the same hour of the last days."""
+
     increase: Ratio = Decimal("0.30")
     baseline_days: int = Field(default=7, ge=3, le=14)
     min_tokens: int = Field(default=1000, ge=0)
     for_: Duration = Field(default=timedelta(minutes=15), alias="for")
 
 
-class Objective(_Model):
+class Objective(Model):
+    """The availability promised over a window."""
+
     availability: Ratio = Decimal("0.99")
     window: Duration = timedelta(days=28)
 
 
-class HandoffSla(_Model):
+class HandoffSla(Model):
+    """Below which confidence a person takes over."""
+
     min_confidence: Ratio = Decimal("0.80")
 
 
-class Sla(_Model):
+class Sla(Model):
+    """What an agent is held to."""
+
     latency: LatencySla = LatencySla()
     errors: ErrorSla = ErrorSla()
     tokens: TokenSla = TokenSla()
@@ -178,7 +144,9 @@ class Sla(_Model):
     handoff: HandoffSla = HandoffSla()
 
 
-class N8nAgent(_Model):
+class N8nAgent(Model):
+    """An agent that is a workflow in n8n, by name or id."""
+
     n8n: str
     workflow: str
 
@@ -188,7 +156,9 @@ class N8nAgent(_Model):
         return "n8n", self.n8n
 
 
-class GatewayAgent(_Model):
+class GatewayAgent(Model):
+    """An agent that is told apart by the metadata of its requests through AI Gateway."""
+
     ai_gateway: str
     metadata: dict[str, str]
 
@@ -198,7 +168,9 @@ class GatewayAgent(_Model):
         return "cloudflare", self.ai_gateway
 
 
-class N8nSwitch(_Model):
+class N8nSwitch(Model):
+    """Unpublishes the workflow."""
+
     n8n: Literal["deactivate"]
 
     @property
@@ -206,7 +178,9 @@ class N8nSwitch(_Model):
         return "n8n"
 
 
-class EnvFileSwitch(_Model):
+class EnvFileSwitch(Model):
+    """Writes AGENT_ENABLED=false into a file."""
+
     env_file: Path
 
     @property
@@ -214,7 +188,9 @@ class EnvFileSwitch(_Model):
         return "env_file"
 
 
-class Agent(_WithSecrets):
+class Agent(WithSecrets):
+    """One agent, where its calls are read, what it is held to and how it is switched off."""
+
     name: Name
     source: N8nAgent | GatewayAgent = Field(alias="from")
     sla: str = "default"
@@ -229,7 +205,7 @@ class Agent(_WithSecrets):
     @classmethod
     def _one_kind(cls, value: Any, info: Any) -> Any:
         """Chooses the variant by its key, so that a typo inside it is reported once and not for every variant."""
-        kinds: dict[str, type[_Model]] = (
+        kinds: dict[str, type[Model]] = (
             {"n8n": N8nAgent, "ai_gateway": GatewayAgent}
             if info.field_name == "source"
             else {"n8n": N8nSwitch, "env_file": EnvFileSwitch}
@@ -250,19 +226,25 @@ class Agent(_WithSecrets):
         return self
 
 
-class Slack(_WithSecrets):
+class Slack(WithSecrets):
+    """The incoming webhook."""
+
     webhook_url: Secret
     channel: str | None = None
 
 
-class Notify(_Model):
+class Notify(Model):
+    """Whom Alertmanager tells, and how often."""
+
     slack: Slack | None = None
     group_wait: Duration = timedelta(seconds=30)
     group_interval: Duration = timedelta(minutes=5)
     repeat_interval: Duration = timedelta(hours=4)
 
 
-class Jira(_WithSecrets):
+class Jira(WithSecrets):
+    """The project tickets are opened in."""
+
     url: Url
     project: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]+$")]
     issue_type: str = "Task"
@@ -271,11 +253,15 @@ class Jira(_WithSecrets):
     deployment: Literal["cloud", "datacenter"] = "cloud"
 
 
-class Tickets(_Model):
+class Tickets(Model):
+    """Where tickets are opened; none is allowed."""
+
     jira: Jira | None = None
 
 
-class Receiver(_WithSecrets):
+class Receiver(WithSecrets):
+    """The webhook receiver."""
+
     listen: Address = "127.0.0.1:9096"
     public_url: Url = "http://127.0.0.1:9096"
     webhook_token: Secret = Secret(file=Path(".handrail/secrets/webhook_token"))
@@ -284,23 +270,29 @@ class Receiver(_WithSecrets):
     proof_window: Duration = timedelta(seconds=15)
 
 
-class Exporter(_Model):
+class Exporter(Model):
+    """The metrics exporter."""
+
     listen: Address = "127.0.0.1:9095"
     database_url: str = "sqlite:///.handrail/exporter/ledger.sqlite"
 
 
-class Prometheus(_Model):
+class Prometheus(Model):
+    """The Prometheus of the stack."""
+
     listen: Address = "127.0.0.1:9090"
     scrape_interval: Duration = timedelta(seconds=15)
     evaluation_interval: Duration = timedelta(seconds=15)
     retention: Duration = timedelta(days=30)
 
 
-class Alertmanager(_Model):
+class Alertmanager(Model):
+    """The Alertmanager of the stack."""
+
     listen: Address = "127.0.0.1:9093"
 
 
-class Settings(_Model):
+class Settings(Model):
     """Everything a team decides. All names it refers to exist, and no name stands twice."""
 
     team: Team = Team()
@@ -375,7 +367,7 @@ def _is_variant(part: object) -> bool:
 def _pattern_text(value: str, pattern: str) -> str:
     if pattern == NAME:
         return f"{value!r} must be lower-case letters, digits, '.', '_' or '-', at most 63 of them"
-    if pattern == _ADDRESS:
+    if pattern == ADDRESS:
         return f"{value!r} is not host:port, e.g. 127.0.0.1:9090"
     if "https?" in pattern:
         return f"{value!r} is not a URL that begins with http:// or https:// and ends without a slash"

@@ -1,0 +1,71 @@
+"""The kinds of values `handrail.yaml` is made of: quantities with units, names, addresses, and secrets by reference."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from handrail.quantities import parse_duration, parse_ratio
+from handrail.secret import Secret
+
+NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+ADDRESS = r"^[^\s:/]+:\d{1,5}$"
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, str):
+        return parse_duration(value)
+    raise ValueError(f"{value!r} has no unit; write a duration such as 5s, 10m, 7d")
+
+
+def _ratio(value: object) -> object:
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, str):
+        return parse_ratio(value)
+    raise ValueError(f"{value!r} has no percent sign; write a percentage such as 2%")
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+Ratio = Annotated[Decimal, BeforeValidator(_ratio)]
+Name = Annotated[str, Field(pattern=NAME)]
+Address = Annotated[str, Field(pattern=ADDRESS)]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s]+[^\s/]$")]
+
+
+class Model(BaseModel):
+    """Frozen; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, populate_by_name=True)
+
+
+class WithSecrets(Model):
+    """Folds `x_file` and `x_env` into the Secret field `x`, so that no other code knows there are two spellings."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fold(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        folded = dict(data)
+        for name, info in cls.model_fields.items():
+            if info.annotation not in (Secret, Secret | None):
+                continue
+            if name in folded and not isinstance(folded[name], Secret | None):
+                raise ValueError(f"{name} must not stand in this file; put it in a file and name it with {name}_file")
+            file, env = folded.pop(f"{name}_file", None), folded.pop(f"{name}_env", None)
+            if file and env:
+                raise ValueError(f"give {name}_file or {name}_env, not both")
+            if file:
+                folded[name] = Secret(file=Path(str(file)))
+            elif env:
+                folded[name] = Secret(env=str(env))
+            elif info.is_required() and name not in folded:
+                raise ValueError(f"{name}_file or {name}_env is missing")
+        return folded

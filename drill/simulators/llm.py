@@ -19,7 +19,11 @@ def error_body(status: int, text: str | None = None) -> dict[str, Any]:
 
 
 class LlmSimulator:
-    """A WSGI application that always says `reply` and uses `tokens` (prompt, completion), unless a fault is set."""
+    """A WSGI application that always says `reply` and uses `tokens` (prompt, completion), unless a fault is set.
+
+    With `tool_call` (a tool's name and its arguments as JSON) it asks for that tool first, and speaks when it has the
+    tool's answer.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -31,6 +35,7 @@ class LlmSimulator:
         self.faults = Faults(error_body)
         self.reply = "Your order is on its way."
         self.tokens = (220, 40)
+        self.tool_call: tuple[str, str] | None = None
         self.requests: list[dict[str, Any]] = []
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -44,8 +49,14 @@ class LlmSimulator:
         with self._lock:
             self.requests.append(body)
             number = next(self._numbers)
-        message = {"role": "assistant", "content": self.reply, "refusal": None}
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+        message: dict[str, Any] = {"role": "assistant", "content": self.reply, "refusal": None}
+        finish = "stop"
+        if self.tool_call and not any(said.get("role") == "tool" for said in body["messages"]):
+            name, arguments = self.tool_call
+            function = {"name": name, "arguments": arguments}
+            calls = [{"id": f"call_{number}", "type": "function", "function": function}]
+            message, finish = message | {"content": None, "tool_calls": calls}, "tool_calls"
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish}
         usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
         head = {"id": f"chatcmpl-{number}", "object": "chat.completion", "created": int(self._clock.now().timestamp())}
         return json_response(head | {"model": body["model"], "choices": [choice], "usage": usage})

@@ -1,0 +1,148 @@
+"""The whole line in front of a real n8n: n8n, a model, Jira and Slack beside the real stack."""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from drill.simulators.jira import JiraSimulator
+from drill.simulators.llm import LlmSimulator
+from drill.simulators.slack import SlackSimulator
+from drill.simulators.wire import serve
+from handrail.clock import SystemClock
+from tests.n8n.instance import N8n, agent_workflow, free_port
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+WORKFLOWS = ("slow", "failing", "tooling", "unsure", "steady")
+
+CONFIG = """
+team: {{name: Real n8n}}
+sources:
+  n8n: [{{name: main, url: "{n8n}", api_key_file: {secrets}/n8n, discover: true, poll_interval: 1s}}]
+slas:
+  default:
+    latency: {{threshold: 2s, consecutive_calls: 3, hold: 2m}}
+agents:
+  - name: slow
+    from: {{n8n: main, workflow: Slow agent}}
+    owner: finance-ops
+    kill_switch: {{n8n: deactivate}}
+    kill_on: [AgentSlowCallStreak]
+  - {{name: failing, from: {{n8n: main, workflow: Failing agent}}}}
+  - {{name: unsure, from: {{n8n: main, workflow: Unsure agent}}, confidence: $.confidence}}
+notify:
+  slack: {{webhook_url_file: {secrets}/slack}}
+  group_wait: 1s
+  group_interval: 10s
+tickets: {{jira: {{url: "{jira}", project: OPS, user: handrail@example.com, token_file: {secrets}/jira}}}}
+receiver:
+  listen: 127.0.0.1:{receiver}
+  public_url: http://127.0.0.1:{receiver}
+  webhook_token_file: {secrets}/webhook
+  operator_token_file: {secrets}/operator
+  database_url: sqlite:///{folder}/receiver.sqlite
+  proof_window: 3s
+exporter: {{listen: "127.0.0.1:{exporter}", database_url: "sqlite:///{folder}/ledger.sqlite"}}
+prometheus: {{listen: "127.0.0.1:{prometheus}", scrape_interval: 5s, evaluation_interval: 5s}}
+alertmanager: {{listen: "127.0.0.1:{alertmanager}"}}
+"""
+
+
+@dataclass
+class Line:
+    """Everything a test may touch."""
+
+    n8n: N8n
+    llm: LlmSimulator
+    jira: JiraSimulator
+    slack: SlackSimulator
+    workflows: dict[str, str]
+    urls: dict[str, str]
+    client: httpx.Client
+
+    def query(self, expression: str) -> float | None:
+        """One value from Prometheus."""
+        answer = self.client.get(f"{self.urls['prometheus']}/api/v1/query", params={"query": expression}).json()
+        return float(answer["data"]["result"][0]["value"][1]) if answer["data"]["result"] else None
+
+    def metrics(self) -> str:
+        """What the exporter says."""
+        return self.client.get(f"{self.urls['exporter']}/metrics").text
+
+    def receiver(self, path: str) -> Any:
+        """What the receiver says to the operator."""
+        return self.client.get(f"{self.urls['receiver']}{path}", headers={"authorization": "Bearer operator"}).json()
+
+    def ticket(self, alertname: str, agent: str) -> Any:
+        """The open ticket about an alert."""
+        found = [issue for issue in self.jira.issues if issue.summary.startswith(f"{alertname} · {agent} ")]
+        assert len(found) <= 1, "exactly one ticket"
+        return found[0] if found else None
+
+
+@pytest.fixture
+def wait_for() -> Callable[..., Any]:
+    """Waits for a condition, for at most so many seconds, and says what it waited for."""
+
+    def wait(what: str, probe: Callable[[], Any], within_s: float = 60) -> Any:
+        deadline = time.monotonic() + within_s
+        while not (found := probe()):
+            assert time.monotonic() < deadline, f"not seen within {within_s} s: {what}"
+            time.sleep(0.2)
+        return found
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def line(tmp_path_factory) -> Iterator[Line]:
+    """A real n8n with published workflows, and the real stack watching it."""
+    subprocess.run([ROOT / "tests" / "n8n" / "install.sh"], check=True, timeout=1500)
+    folder = tmp_path_factory.mktemp("line")
+    clock = SystemClock()
+    llm, jira, slack = LlmSimulator(clock), JiraSimulator(clock), SlackSimulator(clock)
+    n8n = N8n(folder / "n8n")
+    try:
+        with serve(llm) as model, serve(jira) as tickets, serve(slack) as chat, httpx.Client(timeout=30) as client:
+            workflows = _workflows(n8n, model.url)
+            urls = _configure(folder, n8n, tickets.url, chat.url)
+            stack = [sys.executable, "-m", "cli", "stack"]
+            state = ["--state", str(folder / "state")]
+            try:
+                up = [*stack, "up", "--config", str(folder / "handrail.yaml"), *state]
+                subprocess.run(up, cwd=ROOT, check=True, timeout=180)
+                yield Line(n8n, llm, jira, slack, workflows, urls, client)
+            finally:
+                subprocess.run([*stack, "logs", "-n", "40", *state], cwd=ROOT, check=False, timeout=60)
+                subprocess.run([*stack, "down", *state], cwd=ROOT, check=False, timeout=60)
+    finally:
+        n8n.stop()
+
+
+def _workflows(n8n: N8n, model_url: str) -> dict[str, str]:
+    credential = n8n.credential(f"{model_url}/v1")
+    names = {name: f"{name.capitalize()} agent" for name in WORKFLOWS}
+    return {
+        name: n8n.create(agent_workflow(title, name, credential, tool=name == "tooling"))
+        for name, title in names.items()
+    }
+
+
+def _configure(folder: pathlib.Path, n8n: N8n, jira: str, slack: str) -> dict[str, str]:
+    secrets = folder / "secrets"
+    secrets.mkdir()
+    values = {"n8n": n8n.key, "jira": "jira-token", "webhook": "webhook", "operator": "operator"}
+    for name, value in (values | {"slack": f"{slack}/services/T000/B000/simulated"}).items():
+        (secrets / name).write_text(value)
+    ports = {name: free_port() for name in ("receiver", "exporter", "prometheus", "alertmanager")}
+    text = CONFIG.format(n8n=n8n.url, jira=jira, secrets=secrets, folder=folder, **ports)
+    (folder / "handrail.yaml").write_text(text)
+    return {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}

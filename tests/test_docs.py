@@ -1,0 +1,67 @@
+"""The documents say what the program does: every setting, every alert, every link, every path."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import typing
+
+import pytest
+from pydantic import BaseModel
+
+from handrail.fields import Model
+from handrail.references import AGENT_ALERTS
+from handrail.secret import Secret
+from handrail.settings import Settings
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+
+
+def settings_of(model: type[BaseModel], prefix: str = "") -> typing.Iterator[str]:
+    for name, info in model.model_fields.items():
+        path = prefix + (info.alias or name)
+        inner = [kind for kind in _kinds(info.annotation) if isinstance(kind, type) and issubclass(kind, Model)]
+        if len(inner) != 1:
+            yield path
+            continue
+        origin = typing.get_origin(info.annotation)
+        yield from settings_of(inner[0], path + {tuple: "[].", dict: ".*."}.get(origin, "."))
+
+
+def _kinds(annotation: object) -> list[object]:
+    arguments = typing.get_args(annotation)
+    return [kind for argument in arguments for kind in _kinds(argument)] if arguments else [annotation]
+
+
+def test_every_setting_stands_in_the_configuration_page_and_nothing_else():
+    """Written as a path; what was removed from the program is removed from the page."""
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    documented = re.findall(r"^\| `([a-z0-9_.*\[\]]+)` \|", page, re.MULTILINE)
+    assert sorted(documented) == sorted(settings_of(Settings))
+    assert Secret in _kinds(Settings.model_fields["receiver"].annotation.model_fields["webhook_token"].annotation)
+
+
+def test_every_alert_has_its_heading_in_the_run_book():
+    """Also those that switch agents off."""
+    headings = re.findall(r"^## (\w+)$", (ROOT / "docs" / "alerts.md").read_text(), re.MULTILINE)
+    rules = (ROOT / "alerting" / "rendered" / "rules" / "handrail.yml").read_text()
+    alerts = set(re.findall(r"alert: (\w+)", rules))
+    assert alerts == set(headings)
+    assert set(AGENT_ALERTS) < alerts
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    """Every relative link names a file or folder that exists."""
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_make_target_that_is_named_exists(page):
+    """A command a reader would type."""
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for named in re.findall(r"(?:`|^)make ([a-z0-9-]+)", page.read_text(), re.MULTILINE):
+        assert named in targets, named

@@ -1,1 +1,1 @@
-"""From what is measured to what a person is told: the alert rules and, in `receiver`, tickets, hand-offs and switches."""
+"""From what is measured to what a person is told: alert rules and, in `receiver`, tickets, hand-offs, switches."""

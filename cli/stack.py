@@ -89,6 +89,8 @@ def up(context: click.Context, config: Path | None, simulate: bool, port_offset:
         else:
             if before.supervised:
                 click.echo("The configuration or the program changed: starting anew.")
+            # A new configuration that cannot start must not end the stack that runs.
+            native.check_ports(plan, ours=native.ports_in_use(state))
             native.write_configuration(settings, state)
             native.stop(state, clock=clock)
             native.check_ports(plan)
@@ -151,7 +153,9 @@ def show_status(state: Path) -> None:
     if not found:
         click.echo("Handrail is not running. Start it: make up")
         raise SystemExit(1)
-    Console().print(status.table(found))
+    # Piped into a file or a log there is no terminal whose width the table would have to fit.
+    console = Console()
+    (console if console.is_terminal else Console(width=140)).print(status.table(found))
     if not all(row.healthy for row in found):
         raise SystemExit(1)
 

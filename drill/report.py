@@ -38,20 +38,22 @@ class ConsoleProgress:
             # A log has no moving line: say it when a wait begins to be long, and then every ten seconds.
             self._said = elapsed_s
             if elapsed_s >= 10:
-                self._console.print(f"          waiting: {text}", highlight=False)
+                self._console.print(f"          waiting: {text}", highlight=False, soft_wrap=True)
 
     def seen(self, step: Step) -> None:
-        self._console.print(f"  [dim]{step.seconds:7.1f} s[/dim]  {escape(step.what)}", highlight=False)
+        self._console.print(f"  [dim]{step.seconds:7.1f} s[/dim]  {escape(step.what)}", highlight=False, soft_wrap=True)
 
 
 def print_verdict(console: Console, verdict: Verdict) -> None:
     """One line: passed and how fast it was detected, or what was missing."""
     if verdict.failure:
-        console.print(f"  [bold]FAILED[/bold]  {escape(verdict.failure)}", highlight=False)
+        console.print(f"  [bold]FAILED[/bold]  {escape(verdict.failure)}", highlight=False, soft_wrap=True)
     else:
-        console.print(f"  [bold]PASSED[/bold]  detected in {verdict.detect_seconds or 0:.1f} s", highlight=False)
+        console.print(
+            f"  [bold]PASSED[/bold]  detected in {verdict.detect_seconds or 0:.1f} s", highlight=False, soft_wrap=True
+        )
     for failure in verdict.rollback_failures:
-        console.print(f"  [bold]NOT ROLLED BACK[/bold]  {escape(failure)}", highlight=False)
+        console.print(f"  [bold]NOT ROLLED BACK[/bold]  {escape(failure)}", highlight=False, soft_wrap=True)
 
 
 def write_journal(folder: Path, verdicts: Sequence[Verdict], *, drill_id: str) -> Path:

@@ -41,7 +41,10 @@ def test_a_secret_that_cannot_be_read_is_named_by_its_file(tmp_path):
 
 def test_every_problem_is_listed_with_its_line(tmp_path):
     """Two mistakes, two lines, one run."""
-    text = GOOD.format(key="/k").replace("workflow: Invoice", "workfow: Invoice") + "slas: {default: {errors: {ratio: 2}}}\n"
+    text = (
+        GOOD.format(key="/k").replace("workflow: Invoice", "workfow: Invoice")
+        + "slas: {default: {errors: {ratio: 2}}}\n"
+    )
     result = run(tmp_path, text)
     assert result.exit_code == 2
     assert "line 5: agents.0.from.workfow: unknown setting; remove it or mend its spelling" in result.output

@@ -36,7 +36,7 @@ def test_what_is_no_duration_is_refused(text):
 @pytest.mark.parametrize("text", ["2", "%", "two%", "NaN%", "-1%"])
 def test_what_is_no_ratio_is_refused(text):
     """Also what a decimal would accept."""
-    with pytest.raises(ValueError, match="percentage|zero or more"):
+    with pytest.raises(ValueError, match=r"percentage|zero or more"):
         parse_ratio(text)
 
 

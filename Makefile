@@ -1,0 +1,133 @@
+# Handrail. `make up` starts everything, `make test` tests everything; `make` alone lists the rest.
+
+PYTHON ?= python3
+# Added to every port of the simulated world and its stack, e.g. make up PORT_OFFSET=100
+PORT_OFFSET ?=
+# The team's file. SIMULATED=1 takes the simulated world even beside a handrail.yaml.
+CONFIG ?= $(if $(SIMULATED),,$(wildcard handrail.yaml))
+# make logs PART=exporter
+PART ?=
+
+VENV := .venv
+STATE := .handrail
+RUN := $(VENV)/bin/python -m cli
+SIMULATED_CONFIG := $(STATE)/simulated/handrail.yaml
+OFFSET = $(or $(PORT_OFFSET),0)
+# The drill plays in the world that runs, so it takes over the offset that `make up` was given.
+DRILL_OFFSET = $(or $(PORT_OFFSET),$(shell cat $(STATE)/simulated/port-offset 2>/dev/null),0)
+WORLD = --port-offset $(OFFSET) $(if $(CONFIG),--config $(CONFIG),--simulated)
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
+RUNTIME := $(VENV)/.installed-runtime
+DEV := $(VENV)/.installed-dev
+GENERATED := alerting/rendered
+
+# An environment whose Python was removed is made anew; its stamps must be gone before make looks at them.
+$(shell test -x $(VENV)/bin/python || rm -f $(RUNTIME) $(DEV))
+unexport PORT_OFFSET
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.PHONY: help up down status logs foreground drill test test-n8n lint format generate check-generated clean tools \
+	tools-3 lock python
+
+help: ## List what make can do
+	@echo "Handrail: production support for AI automations. Begin with: make up"
+	@echo
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+		| while IFS='|' read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done
+	@echo
+	@echo "  Variables: PYTHON=python3.12  PORT_OFFSET=100  CONFIG=handrail.yaml  SIMULATED=1  PART=exporter"
+
+up: $(RUNTIME) ## Start everything, return when every part is healthy
+	@$(RUN) stack up $(WORLD)
+
+down: $(RUNTIME) ## Stop everything
+	@$(RUN) stack down
+
+status: $(RUNTIME) ## Show how every part is
+	@$(RUN) stack status
+
+logs: $(RUNTIME) ## Show the end of the logs, of one part with PART=exporter
+	@$(RUN) stack logs $(PART)
+
+foreground: $(RUNTIME) ## Start everything and stay until Ctrl-C
+	@exec $(RUN) stack foreground $(WORLD)
+
+drill: $(RUNTIME) ## Inject failures into the simulated world and verify the whole line
+ifneq ($(and $(filter file,$(origin CONFIG)),$(CONFIG)),)
+	@echo "The drill plays in the simulated world, and this folder has a $(CONFIG). Play it in place of yours for a while:" >&2
+	@echo "  make down; make up SIMULATED=1; make drill SIMULATED=1; make down; make up" >&2
+	@exit 2
+else
+	@$(RUN) drill --config $(or $(CONFIG),$(SIMULATED_CONFIG)) --port-offset $(DRILL_OFFSET)
+endif
+
+test: $(DEV) ## Run the tests
+	@$(RUN) stack tools >/dev/null || echo "Tests that need Prometheus or Alertmanager are going to say so." >&2
+	@$(VENV)/bin/python -m pytest tests -m "not n8n"
+
+test-n8n: $(DEV) ## Run the tests against a real n8n
+	@$(VENV)/bin/python -m pytest tests/n8n -m n8n -o addopts="--import-mode=importlib -q --strict-markers"
+
+lint: $(DEV) ## Check style and types
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+format: $(DEV) ## Format the code and mend what can be mended
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .
+
+generate: $(RUNTIME) ## Render rules and configurations of handrail.example.yaml into alerting/rendered
+	@$(RUN) render --config handrail.example.yaml --to $(GENERATED)
+
+check-generated: $(RUNTIME) ## Fail if alerting/rendered is not what generate would write
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
+		&& $(RUN) render --config handrail.example.yaml --to "$$folder" >/dev/null \
+		&& { diff -r "$$folder" $(GENERATED) || { echo "$(GENERATED) is out of date: make generate" >&2; exit 1; }; }
+	@echo "$(GENERATED) is what make generate writes."
+
+clean: ## Stop, and delete what was built; keeps your secrets, your data and the drills' journals
+	@if [ -x $(VENV)/bin/python ] && [ -d $(STATE) ]; then $(RUN) stack down; fi
+	@cd $(STATE) 2>/dev/null && rm -rf simulated secrets/simulated prometheus alertmanager logs rendered bin bin-3 \
+		apt apt-3 plan.json state.json lock || true
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+tools: $(RUNTIME) ## Find Prometheus and Alertmanager, or unpack them into .handrail/bin
+	@$(RUN) stack tools
+
+tools-3: $(RUNTIME) ## Unpack a newer Prometheus beside them, to test the rules on both (Debian)
+	@$(RUN) stack tools --second
+
+lock: $(DEV) ## Choose the newest versions of all dependencies (needs uv)
+	@uv pip compile $(LOCK) -o requirements.lock pyproject.toml
+	@printf 'hatchling\nschemathesis\n' | uv pip compile $(LOCK) -o requirements-dev.lock --group dev pyproject.toml -
+LOCK := --quiet --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url --universal \
+	--python-version 3.11
+
+$(RUNTIME): requirements.lock | python
+	@echo "Installing Handrail's libraries into $(VENV) …"
+	@$(PIP) -r requirements.lock
+	@touch $@
+
+$(DEV): requirements-dev.lock | python
+	@echo "Installing the test tools into $(VENV) …"
+	@$(PIP) -r requirements-dev.lock
+	@touch $@ $(RUNTIME)
+
+# Runs every time, but does nothing when there is an environment that works.
+python:
+	@if $(VENV)/bin/python -c 'import pip' >/dev/null 2>&1; then exit 0; fi; \
+	command -v $(PYTHON) >/dev/null || { \
+		echo "There is no $(PYTHON). Install Python 3.11 or newer, or name it: make up PYTHON=/path/to/python3" >&2; \
+		exit 1; }; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Handrail needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) -V 2>&1)." >&2; \
+		echo "Install one (Homebrew: brew install python@3.12) and name it: make up PYTHON=python3.12" >&2; \
+		exit 1; }; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments: its venv module is not installed." >&2; \
+		echo "  Debian, Ubuntu:  apt-get install python3-venv" >&2; \
+		echo "  Homebrew:        brew install python@3.12, then make up PYTHON=python3.12" >&2; \
+		exit 1; }; \
+	$(PYTHON) -m venv --clear $(VENV)

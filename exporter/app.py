@@ -1,0 +1,105 @@
+"""Wires the exporter: sources, pollers, ledger and HTTP server; starts them, and stops them in reverse order."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+
+import httpx
+from prometheus_client import CollectorRegistry
+
+from exporter.ledger import Ledger
+from exporter.metrics import LedgerCollector
+from exporter.poller import Poller, Pollers, SourceHealth
+from exporter.sources import Source
+from exporter.sources.ai_gateway import AiGatewaySource
+from exporter.sources.n8n import N8nSource
+from exporter.sources.n8n_execution import compile_path
+from exporter.web import MetricsServer
+from handrail.clock import Clock, SystemClock
+from handrail.database import create_engine
+from handrail.http import build_client
+from handrail.logs import get_logger
+from handrail.settings import Problem, Settings, SettingsError
+
+_REQUEST_TIMEOUT_S = 10.0
+
+
+def run(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, then return. SettingsError or OSError when it cannot start."""
+    stop = threading.Event()
+
+    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    previous = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with running(settings):
+            stop.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def running(
+    settings: Settings, *, clock: Clock | None = None, transport: httpx.BaseTransport | None = None
+) -> Iterator[MetricsServer]:
+    """The exporter while it runs; on exit nothing of it is left. `transport` lets tests speak the wire in-process."""
+    check(settings)
+    log = get_logger("exporter")
+    host, _, port = settings.exporter.listen.rpartition(":")
+    clock = clock or SystemClock()
+    with ExitStack() as stack:
+        engine = create_engine(settings.exporter.database_url)
+        stack.callback(engine.dispose)
+        ledger = Ledger(engine, settings, clock)
+        watched = list(_sources(settings, clock, transport, stack))
+        registry = CollectorRegistry()
+        registry.register(LedgerCollector(settings, ledger, [health for _, health in watched]))
+        pollers = Pollers([Poller(source, ledger, health, get_logger("poller")) for source, health in watched])
+        ready = threading.Event()
+        server = MetricsServer(host, int(port), registry, ready.is_set)
+        stack.callback(server.close)
+        server.start()
+        pollers.start()
+        stack.callback(pollers.stop)
+        ready.set()
+        log.info("started", address=f"{host}:{server.port}", sources=[health.name for _, health in watched])
+        yield server
+        ready.clear()
+    log.info("stopped")
+
+
+def check(settings: Settings) -> None:
+    """SettingsError for what only this part can find wrong: paths to the confidence that cannot be read."""
+    problems = []
+    for number, agent in enumerate(settings.agents):
+        try:
+            if agent.confidence is not None:
+                compile_path(agent.confidence)
+        except ValueError as error:
+            problems.append(Problem(f"agents.{number}.confidence", None, str(error)))
+    if problems:
+        raise SettingsError(problems)
+
+
+def _sources(
+    settings: Settings, clock: Clock, transport: httpx.BaseTransport | None, stack: ExitStack
+) -> Iterator[tuple[Source, SourceHealth]]:
+    for n8n in settings.sources.n8n:
+        health = SourceHealth(f"n8n/{n8n.name}")
+        client = stack.enter_context(build_client(base_url=n8n.url, timeout_s=_REQUEST_TIMEOUT_S, transport=transport))
+        yield N8nSource(n8n, settings.agents, clock, client=client, on_request=health.count_request), health
+    for cloudflare in settings.sources.cloudflare:
+        health = SourceHealth(f"cloudflare/{cloudflare.name}")
+        client = stack.enter_context(
+            build_client(base_url=cloudflare.url, timeout_s=_REQUEST_TIMEOUT_S, transport=transport)
+        )
+        yield (
+            AiGatewaySource(cloudflare, settings.agents, clock, client=client, on_request=health.count_request),
+            health,
+        )

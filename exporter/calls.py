@@ -1,0 +1,61 @@
+"""One agent call as a value: immutable, complete when it is made, the same for every source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+
+from exporter.errors import Reason
+
+Outcome = Literal["success", "error"]
+TokenBasis = Literal["actual", "estimate", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Tokens of one call. `unknown` carries no numbers: a missing usage is never a usage of 0."""
+
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    basis: TokenBasis = "unknown"
+
+    def __post_init__(self) -> None:
+        if (self.basis == "unknown") != (self.tokens_in is None and self.tokens_out is None):
+            raise ValueError("usage is unknown exactly when there are no numbers")
+        if min(self.tokens_in or 0, self.tokens_out or 0) < 0:
+            raise ValueError("a usage is never negative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A finished call. (source, id) names it for ever, so that it can be read twice and counted once.
+
+    Both times are aware; an error carries its reason and a success has none.
+    """
+
+    source: str
+    id: str
+    agent: str
+    started_at: datetime
+    finished_at: datetime
+    duration: timedelta
+    outcome: Outcome
+    error_reason: Reason | None = None
+    model: str = ""
+    provider: str = ""
+    tokens: TokenUsage = field(default_factory=TokenUsage)
+    cost_usd: Decimal | None = None
+    confidence: float | None = None
+    tool_calls: int = 0
+    tool_errors: int = 0
+    url: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.started_at.tzinfo is None or self.finished_at.tzinfo is None:
+            raise ValueError("the times of a call must be aware")
+        if self.duration < timedelta(0):
+            raise ValueError("a call cannot take less than no time")
+        if (self.outcome == "error") != (self.error_reason is not None):
+            raise ValueError("an error has a reason and a success has none")

@@ -1,0 +1,248 @@
+"""What /metrics shows, read from the ledger and from what this process saw of its sources; no network, no waiting.
+
+A counter that is new is shown at 0 by the first scrape and at its value from the second on, so that increase() sees
+its first count; which ones have been shown is stored, so that a restart shows none of them at 0 again.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.utils import floatToGoString
+from sqlalchemy.exc import SQLAlchemyError
+
+from exporter.errors import REASONS
+from exporter.ledger import Ledger, Snapshot, Streak, confidence_bounds, duration_bounds
+from exporter.poller import SourceHealth
+from handrail.logs import LogOnce, get_logger
+from handrail.settings import Settings
+
+PREFIX = "handrail_"
+
+
+@dataclass(frozen=True, slots=True)
+class _Counter:
+    name: str
+    text: str
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Histogram:
+    name: str
+    text: str
+    bounds: tuple[float, ...]
+
+
+_COUNTERS = (
+    _Counter("calls", "Agent calls that ended.", ("source", "model", "outcome")),
+    _Counter("call_errors", "Agent calls that failed, by reason.", ("reason",)),
+    _Counter("tokens", "Tokens of agent calls; estimates are guesses of the source.", ("model", "token_type", "basis")),
+    _Counter("calls_without_usage", "Agent calls whose source told no token usage.", ()),
+    _Counter("cost_usd", "Cost of agent calls in US dollars, as estimated by the source.", ()),
+    _Counter("tool_calls", "Tool calls that agents made.", ()),
+    _Counter("tool_errors", "Tool calls that failed.", ()),
+)
+_DURATION = "Time an agent call took, over the agent and everything it asked for."
+_CONFIDENCE = "Confidence that agents stated in their answers."
+
+
+@dataclass(frozen=True, slots=True)
+class _Present:
+    """An agent that is watched now."""
+
+    name: str
+    sla: str
+    owner: str
+    source: str
+
+
+class LedgerCollector:
+    """A prometheus_client collector. Collecting is a scrape: it turns every series that was new into a shown one."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, health: Sequence[SourceHealth]) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._health = health
+        self._histograms = (
+            _Histogram("call_duration_seconds", _DURATION, duration_bounds(settings)),
+            _Histogram("call_confidence_ratio", _CONFIDENCE, confidence_bounds(settings)),
+        )
+        self._lock = threading.Lock()
+        self._shown: set[str] = set()
+        self._shown_requests: set[tuple[str, str]] = set()
+        self._log_once = LogOnce(get_logger("metrics"))
+
+    def describe(self) -> list[Metric]:
+        """Nothing: to describe by collecting would be a scrape that nobody sees."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics as of now."""
+        with self._lock:
+            snapshot = self._ledger.snapshot()
+            hold = _Hold(snapshot.shown | self._shown)
+            agents = list(self._present(snapshot))
+            families = [
+                *_about_agents(agents, snapshot),
+                *(self._counter(counter, agents, snapshot, hold) for counter in _COUNTERS),
+                *(_histogram(histogram, agents, snapshot, hold) for histogram in self._histograms),
+                *_about_streaks(agents, snapshot, hold),
+                *self._about_sources(snapshot),
+            ]
+            self._remember(hold.new)
+        yield from families
+
+    def _remember(self, new: set[str]) -> None:
+        self._shown |= new
+        if not new:
+            return
+        try:
+            self._ledger.mark_shown(sorted(self._shown))
+        except SQLAlchemyError as error:
+            # This process still knows; only a restart before the next scrape could show them at 0 once more.
+            self._log_once.failed("shown series", type(error).__name__)
+        else:
+            self._log_once.succeeded("shown series")
+            self._shown.clear()
+
+    def _present(self, snapshot: Snapshot) -> Iterator[_Present]:
+        for agent in self._settings.agents:
+            yield _Present(agent.name, agent.sla, agent.owner or "", "/".join(agent.source.source_ref))
+        configured = {agent.name for agent in self._settings.agents}
+        for name, state in sorted(snapshot.agents.items()):
+            if state.discovered and name not in configured:
+                yield _Present(name, "default", "", state.source)
+
+    @staticmethod
+    def _counter(counter: _Counter, agents: list[_Present], snapshot: Snapshot, hold: _Hold) -> Metric:
+        family = CounterMetricFamily(f"{PREFIX}{counter.name}", counter.text, labels=("agent", *counter.labels))
+        names = {agent.name for agent in agents}
+        values = {(agent.name, labels): 0.0 for agent in agents for labels in _labels_from_the_start(counter, agent)}
+        for (metric, agent_name, pairs), value in snapshot.totals.items():
+            if metric == counter.name and agent_name in names:
+                by_label = dict(pairs)
+                values[agent_name, tuple(by_label[label] for label in counter.labels)] = value
+        for (agent_name, labels), value in sorted(values.items()):
+            shown = hold(family.name, (agent_name, *labels))
+            family.add_metric((agent_name, *labels), value if shown else 0.0)
+        return family
+
+    def _about_sources(self, snapshot: Snapshot) -> Iterator[Metric]:
+        up = _gauge("source_up", "Whether the last poll of the source succeeded.", "source")
+        last = _gauge(
+            "source_last_success_timestamp_seconds", "When the source was last read completely; 0 is never.", "source"
+        )
+        gap = _gauge(
+            "source_coverage_gap_calls", "Executions the source had and could not show, since the beginning.", "source"
+        )
+        visible = _gauge("source_visible_workflows", "Workflows that the source's key may see.", "source")
+        errors = CounterMetricFamily(f"{PREFIX}source_errors", "Failed polls, by reason.", labels=("source", "reason"))
+        requests = CounterMetricFamily(
+            f"{PREFIX}source_requests", "Requests to the source, by HTTP status.", labels=("source", "status")
+        )
+        for health in self._health:
+            state = snapshot.sources.get(health.name)
+            up.add_metric((health.name,), health.up)
+            last.add_metric((health.name,), state.last_success if state else 0)
+            gap.add_metric((health.name,), state.gap if state else 0)
+            if state and state.visible_workflows is not None:
+                visible.add_metric((health.name,), state.visible_workflows)
+            for reason, count in health.errors.items():
+                errors.add_metric((health.name, reason), count)
+            for status, count in health.requests.items():
+                key = (health.name, status)
+                requests.add_metric(key, count if key in self._shown_requests else 0)
+                self._shown_requests.add(key)
+        yield from (up, last, gap, visible, errors, requests)
+
+
+class _Hold:
+    """Whether a series has been shown before; remembers those that have not."""
+
+    def __init__(self, shown: frozenset[str]) -> None:
+        self._shown = shown
+        self.new: set[str] = set()
+
+    def __call__(self, name: str, labels: Sequence[str]) -> bool:
+        series = json.dumps([name, *labels])
+        if series in self._shown:
+            return True
+        self.new.add(series)
+        return False
+
+
+def _labels_from_the_start(counter: _Counter, agent: _Present) -> list[tuple[str, ...]]:
+    """The label values that are known before the first call; models are not, so calls begin with an unknown one."""
+    if counter.name == "calls":
+        return [(agent.source, "unknown", outcome) for outcome in ("success", "error")]
+    if counter.name == "call_errors":
+        return [(reason,) for reason in REASONS]
+    return [()] if not counter.labels else []
+
+
+def _histogram(histogram: _Histogram, agents: list[_Present], snapshot: Snapshot, hold: _Hold) -> Metric:
+    family = HistogramMetricFamily(f"{PREFIX}{histogram.name}", histogram.text, labels=("agent",))
+    for agent in agents:
+        shown = hold(family.name, (agent.name,))
+        counts: Mapping[float, int] = snapshot.buckets.get((histogram.name, agent.name), {}) if shown else {}
+        # Bounds may have changed since a call was counted; it stays below every bound it was below then.
+        buckets = [
+            (_go(bound), sum(count for stored, count in counts.items() if stored <= bound))
+            for bound in (*histogram.bounds, float("inf"))
+        ]
+        total = snapshot.totals.get((f"{histogram.name}_sum", agent.name, ()), 0.0) if shown else 0.0
+        family.add_metric((agent.name,), buckets, total)
+    return family
+
+
+def _about_agents(agents: list[_Present], snapshot: Snapshot) -> Iterator[Metric]:
+    info = _gauge("agent_info", "An agent that is watched, and its SLA.", "agent", "sla", "owner", "source")
+    enabled = _gauge("agent_enabled", "Whether the agent is switched on, where its source tells.", "agent")
+    running = _gauge("running_calls", "Calls that have begun and not ended.", "agent")
+    oldest = _gauge(
+        "oldest_running_call_timestamp_seconds", "When the oldest call that has not ended began; 0 is none.", "agent"
+    )
+    last = _gauge("last_call_timestamp_seconds", "When the agent's last call ended; 0 is never.", "agent")
+    for agent in agents:
+        info.add_metric((agent.name, agent.sla, agent.owner, agent.source), 1)
+        last.add_metric((agent.name,), snapshot.streaks.get(agent.name, Streak()).last_call)
+        state = snapshot.agents.get(agent.name)
+        if state is None:
+            continue
+        if state.enabled is not None:
+            enabled.add_metric((agent.name,), state.enabled)
+            running.add_metric((agent.name,), state.running)
+            oldest.add_metric((agent.name,), state.oldest_running or 0)
+    yield from (info, enabled, running, oldest, last)
+
+
+def _about_streaks(agents: list[_Present], snapshot: Snapshot, hold: _Hold) -> Iterator[Metric]:
+    length = _gauge("slow_call_streak", "Calls in a row that were slower than the SLA allows.", "agent")
+    breach = _gauge(
+        "slow_streak_last_breach_timestamp_seconds",
+        "When a call was last counted in a streak that is too long; 0 is never.",
+        "agent",
+    )
+    breaches = CounterMetricFamily(
+        f"{PREFIX}slow_streak_breaches", "Streaks of slow calls that became too long.", labels=("agent",)
+    )
+    for agent in agents:
+        streak = snapshot.streaks.get(agent.name, Streak())
+        length.add_metric((agent.name,), streak.length)
+        breach.add_metric((agent.name,), streak.last_breach)
+        breaches.add_metric((agent.name,), streak.breaches if hold(breaches.name, (agent.name,)) else 0)
+    yield from (length, breach, breaches)
+
+
+def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"{PREFIX}{name}", text, labels=labels)
+
+
+def _go(bound: float) -> str:
+    return str(floatToGoString(bound))  # type: ignore[no-untyped-call]  # the library leaves it unannotated

@@ -1,0 +1,280 @@
+"""Reads the executions of one n8n: each watched one that ends after the first start is reported, none is missed.
+
+An answer that is not JSON means that n8n is down, never that something is gone. Details are read for watched workflows
+only, because they are large and hold prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from exporter.calls import Call
+from exporter.sources import Batch, Running, SourceDown, State
+from exporter.sources.fetch import Fetcher, TooLarge
+from exporter.sources.n8n_execution import Origin, Unreadable, calls_of
+from exporter.sources.n8n_state import Cursor, Row, has_ended, is_row
+from exporter.sources.n8n_workflows import Watch, Workflow, watch, workflow_of
+from exporter.sources.reading import moment
+from handrail.clock import Clock
+from handrail.http import HttpClient
+from handrail.logs import LogOnce, get_logger
+from handrail.settings import Agent, N8nAgent
+from handrail.settings import N8nSource as N8nSettings
+
+_EXECUTIONS = "/api/v1/executions"
+_WORKFLOWS = "/api/v1/workflows"
+_UNFINISHED = ("running", "waiting", "new")
+_PAGE = 250
+_MAX_PAGES = 4000
+_MAX_PROBES = 50
+_MAX_DETAILS = 200
+_MAX_ATTEMPTS = 3
+# The list of workflows is some 3 kB for each; a short one is read every time, a long one not more often than this.
+_SHORT_LIST = 50
+_WORKFLOWS_AGE_S = 10.0
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a poll has found so far."""
+
+    unfinished: list[Row]
+    gap: int = 0
+
+
+class N8nSource:
+    """A Source. The first poll begins at now: what has ended before is not counted, what is running then will be."""
+
+    def __init__(
+        self,
+        settings: N8nSettings,
+        agents: Sequence[Agent],
+        clock: Clock,
+        *,
+        client: HttpClient,
+        on_request: Callable[[str], None] = lambda _status: None,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._taken = {agent.name for agent in agents}
+        self._configured = [
+            agent for agent in agents if isinstance(agent.source, N8nAgent) and agent.source.n8n == settings.name
+        ]
+        self._fetch = Fetcher(
+            client,
+            credentials=lambda: {"X-N8N-API-KEY": settings.api_key.read()},
+            on_request=on_request,
+            now=clock.now,
+        )
+        self._log_once = LogOnce(get_logger("n8n"))
+        self._workflows: list[Workflow] = []
+        self._workflows_at: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The value of the label `source`."""
+        return f"n8n/{self._settings.name}"
+
+    @property
+    def poll_interval_s(self) -> float:
+        """How often it wants to be polled."""
+        return self._settings.poll_interval.total_seconds()
+
+    def poll(self, state: State) -> Batch:
+        """What has ended since `state`. SourceDown when the lists cannot be read; details may fail one by one."""
+        cursor = Cursor.load(state)
+        self._read_workflows(at_most_every_s=_WORKFLOWS_AGE_S)
+        newest = list(_rows(next(self._pages(_EXECUTIONS, {"limit": 1}), [])))
+        if cursor.top is None:
+            cursor.top = cursor.floor = max((int(row["id"]) for row in newest), default=0)
+        found = _Found(unfinished=list(self._unfinished()))
+        if cursor.counts_anew([*newest, *found.unfinished]):
+            found.gap += cursor.begin_anew(self._first_since(cursor))
+            get_logger("n8n").warning("executions_are_counted_anew", source=self.name, epoch=cursor.epoch)
+        ended = self._ended(cursor, found)
+        watched = self._watch(cursor)
+        if any(row["workflowId"] not in {workflow.id for workflow in self._workflows} for row in ended):
+            self._read_workflows(at_most_every_s=0.0)
+            watched = self._watch(cursor)
+        cursor.pending += [row for row in ended if row["workflowId"] in watched.agents and row.get("mode") != "manual"]
+        calls, trouble = self._details(cursor, watched, found)
+        return Batch(
+            state=cursor.dump(),
+            calls=tuple(calls),
+            running=_running(found.unfinished, watched),
+            agents=frozenset(watched.discovered.values()),
+            enabled=watched.enabled,
+            gap=found.gap,
+            visible_workflows=len(self._workflows),
+            trouble=trouble,
+        )
+
+    def _unfinished(self) -> Iterator[Row]:
+        for status in _UNFINISHED:
+            for page in self._pages(_EXECUTIONS, {"status": status, "limit": _PAGE}):
+                yield from _rows(page)
+
+    def _ended(self, cursor: Cursor, found: _Found) -> list[Row]:
+        """The rows that ended since the last poll, in ascending order of id."""
+        for row in found.unfinished:
+            cursor.meet(row)
+        alive = {int(row["id"]) for row in found.unfinished}
+        highest, ended = max(alive, default=0), []
+        for row in self._newer_than(cursor.floor):
+            highest = max(highest, int(row["id"]))
+            if cursor.meet(row):
+                ended.append(row)
+            elif not has_ended(row):
+                alive.add(int(row["id"]))
+        ended += self._resolve(cursor, sorted(set(cursor.open) - alive), found)
+        ended += self._probe(cursor, found)
+        cursor.move_on(highest)
+        return sorted(ended, key=lambda row: int(row["id"]))
+
+    def _first_since(self, cursor: Cursor) -> int:
+        """The highest id that began before the latest start that is known; 0 when all began later."""
+        for page in self._pages(_EXECUTIONS, {"limit": _PAGE}):
+            for row in _rows(page):
+                start = moment(row.get("startedAt"))
+                if start and cursor.latest_start and start <= cursor.latest_start:
+                    return int(row["id"])
+        return 0
+
+    def _newer_than(self, floor: int) -> Iterator[Row]:
+        for page in self._pages(_EXECUTIONS, {"limit": _PAGE}):
+            for row in _rows(page):
+                if int(row["id"]) <= floor:
+                    return
+                yield row
+
+    def _resolve(self, cursor: Cursor, numbers: Iterable[int], found: _Found) -> Iterator[Row]:
+        """What became of executions that no list of unfinished ones names any more."""
+        for number in numbers:
+            row = self._execution(number)
+            if row is not None and cursor.meet(row):
+                yield row
+            elif row is None:
+                # n8n was told not to save it, or it was deleted. That it ran is all that will ever be known.
+                workflow = cursor.open.pop(number)
+                cursor.seen.add(number)
+                found.gap += workflow in self._watch(cursor).agents
+
+    def _probe(self, cursor: Cursor, found: _Found) -> Iterator[Row]:
+        """Look once at ids that no list has shown: a queue keeps some where no list looks, others are not saved."""
+        unknown = cursor.never_met()
+        found.gap += len(unknown[_MAX_PROBES:])
+        for number in unknown[:_MAX_PROBES]:
+            row = self._execution(number)
+            if row is None:
+                found.gap += 1
+            elif cursor.meet(row):
+                yield row
+
+    def _execution(self, number: int, *, with_data: bool = False) -> Row | None:
+        path = f"{_EXECUTIONS}/{number}"
+        answer = self._fetch.get(path, {"includeData": "true"} if with_data else None)
+        if answer.status == 404:
+            if not isinstance(answer.body, Mapping) or "message" not in answer.body:
+                raise SourceDown("wrong_shape", f"a 404 that n8n did not write on {path}")
+            return None
+        if not is_row(answer.body) or not isinstance(answer.body, dict):
+            raise SourceDown("wrong_shape", f"not an execution on {path}")
+        return answer.body
+
+    def _details(self, cursor: Cursor, watched: Watch, found: _Found) -> tuple[list[Call], SourceDown | None]:
+        """The calls of pending rows. What cannot be read three times over is counted from its row alone."""
+        calls: list[Call] = []
+        for _ in range(min(len(cursor.pending), _MAX_DETAILS)):
+            row = cursor.pending.pop(0)
+            agent = watched.agents.get(row["workflowId"])
+            if agent is None:
+                continue
+            origin = Origin(self.name, agent.name, self._settings.url, agent.confidence, cursor.epoch)
+            try:
+                calls += self._calls_of(row, origin)
+            except Unreadable:
+                found.gap += 1
+            except SourceDown as down:
+                blame = down.reason in ("server_error", "wrong_shape", "not_json", "timeout")
+                cursor.pending.append(row | {"attempts": row.get("attempts", 0) + blame})
+                return calls, down
+        return calls, None
+
+    def _calls_of(self, row: Row, origin: Origin) -> list[Call]:
+        if row.get("attempts", 0) >= _MAX_ATTEMPTS:
+            return calls_of(row, origin)
+        try:
+            execution = self._execution(int(row["id"]), with_data=True)
+        except TooLarge:
+            return calls_of(row, origin)
+        if execution is None:
+            return calls_of(row, origin)
+        try:
+            return calls_of(execution, origin)
+        except Unreadable:
+            return calls_of(row, origin)
+
+    def _watch(self, cursor: Cursor) -> Watch:
+        watched = watch(
+            self._workflows,
+            self._configured,
+            discover=self._settings.discover,
+            exclude=self._settings.exclude,
+            taken=self._taken,
+            discovered=cursor.discovered,
+        )
+        cursor.discovered = dict(watched.discovered)
+        for agent in self._configured:
+            if agent.name in watched.missing:
+                self._log_once.failed(f"agent {agent.name}", "workflow_not_found", source=self.name)
+            else:
+                self._log_once.succeeded(f"agent {agent.name}")
+        return watched
+
+    def _read_workflows(self, *, at_most_every_s: float) -> None:
+        now = self._clock.monotonic()
+        fresh = self._workflows_at is not None and now - self._workflows_at < at_most_every_s
+        if fresh and len(self._workflows) > _SHORT_LIST:
+            return
+        pages = self._pages(_WORKFLOWS, {"limit": _PAGE, "excludePinnedData": "true"})
+        workflows = [workflow_of(row) if isinstance(row, Mapping) else None for page in pages for row in page]
+        if None in workflows:
+            raise SourceDown("wrong_shape", f"not a workflow on {_WORKFLOWS}")
+        self._workflows = [workflow for workflow in workflows if workflow]
+        self._workflows_at = now
+
+    def _pages(self, path: str, params: Mapping[str, str | int]) -> Iterator[list[Any]]:
+        """Page after page of a list; SourceDown when an answer is not a page."""
+        cursor: str | None = None
+        for _ in range(_MAX_PAGES):
+            answer = self._fetch.get(path, {**params, **({"cursor": cursor} if cursor else {})})
+            body = answer.body if answer.status == 200 and isinstance(answer.body, Mapping) else {}
+            rows, cursor = body.get("data"), body.get("nextCursor")
+            if not isinstance(rows, list):
+                raise SourceDown("wrong_shape", f"HTTP {answer.status} without a list on {path}")
+            yield rows
+            if not cursor:
+                return
+        raise SourceDown("wrong_shape", f"pages without end on {path}")
+
+
+def _rows(page: Iterable[Any]) -> Iterator[Row]:
+    for row in page:
+        if not is_row(row):
+            raise SourceDown("wrong_shape", f"not an execution in the list of {_EXECUTIONS}")
+        yield row
+
+
+def _running(unfinished: Iterable[Row], watched: Watch) -> dict[str, Running]:
+    rows: dict[str, dict[str, Row]] = {agent.name: {} for agent in watched.agents.values()}
+    for row in unfinished:
+        if (agent := watched.agents.get(row["workflowId"])) and row.get("mode") != "manual":
+            rows[agent.name][row["id"]] = row
+    return {
+        name: Running(
+            len(found), min((at for row in found.values() if (at := moment(row.get("startedAt")))), default=None)
+        )
+        for name, found in rows.items()
+    }

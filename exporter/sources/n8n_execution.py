@@ -1,0 +1,254 @@
+"""One n8n execution becomes the calls it made: one per run of an AI root node, or one for the execution. Pure.
+
+Every execution that ended makes at least one call, and one that failed makes at least one that failed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from jsonpath_ng.exceptions import JSONPathError
+from jsonpath_ng.jsonpath import JSONPath
+from jsonpath_ng.parser import parse
+
+from exporter.calls import Call
+from exporter.errors import Reason, reason_of_failure_type, reason_of_n8n_error
+from exporter.sources.n8n_runs import Run, Runs, add_usages, provider_of
+from exporter.sources.reading import listing, mapping, moment
+
+TERMINAL = frozenset({"success", "error", "canceled", "crashed", "unknown"})
+
+_FENCE = re.compile(r"^\s*```(?:json)?\s*(.*?)\s*```\s*$", re.DOTALL)
+
+
+class Unreadable(ValueError):
+    """The execution lacks what every finished execution has: an id, a status and a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose calls these are: the source's name, the agent, where a person can look at an execution, the confidence.
+
+    `epoch` tells executions apart whose ids were given twice, because n8n was reset or restored in between.
+    """
+
+    source: str
+    agent: str
+    base_url: str = ""
+    confidence: str | None = None
+    epoch: int = 0
+
+
+@lru_cache(maxsize=256)
+def compile_path(path: str) -> JSONPath:
+    """The JSONPath, parsed; ValueError when it is not one."""
+    try:
+        return parse(path)
+    except (JSONPathError, ValueError, TypeError) as error:
+        raise ValueError(f"{path!r} is not a JSONPath such as $.confidence") from error
+
+
+def calls_of(execution: Mapping[str, Any], origin: Origin) -> list[Call]:
+    """The calls of an execution, with or without its data; none while it has not ended. Unreadable if it is none."""
+    return _Reading(execution, origin).calls()
+
+
+class _Reading:
+    def __init__(self, execution: Mapping[str, Any], origin: Origin) -> None:
+        self._origin = origin
+        self._id, self._status = execution.get("id"), execution.get("status")
+        if not isinstance(self._id, str) or not isinstance(self._status, str):
+            raise Unreadable("an execution without an id or a status")
+        self._row = execution
+        self._call_id = f"{origin.epoch}:{self._id}" if origin.epoch else self._id
+        self._data = mapping(execution.get("data"))
+        self._result = mapping(self._data.get("resultData"))
+        # A run that was stopped while it was queued never started; one that n8n forgot to end ended when it started.
+        stopped, started = moment(execution.get("stoppedAt")), moment(execution.get("startedAt"))
+        self._started, self._stopped = started or stopped, stopped or started
+        self._runs = Runs(execution, since=started if execution.get("mode") == "retry" else None)
+
+    def calls(self) -> list[Call]:
+        if self._status not in TERMINAL:
+            return []
+        if self._started is None or self._stopped is None:
+            raise Unreadable(f"execution {self._id} ended without a time")
+        roots = self._runs.roots
+        # What n8n recovers after a crash has neither durations nor data, so that it tells nothing about single runs.
+        if self._status == "crashed" or not roots:
+            return [self._execution_call(self._started, self._stopped)]
+        whole = self._failure_of_execution()
+        failures = [self._failure_of(root) for root in roots]
+        if whole and not any(failures):
+            failures[-1] = whole
+        elif whole in ("timeout", "canceled"):
+            failures = [whole if failure else None for failure in failures]
+        return [self._root_call(root, failure) for root, failure in zip(roots, failures, strict=True)]
+
+    def _root_call(self, root: Run, failure: Reason | None) -> Call:
+        below = self._runs.below(root)
+        start = min(run.start for run in [root, *below])
+        end = max(run.end for run in [root, *below])
+        tools = [run for run in below if run.plays("ai_tool")]
+        broken = [run for run in tools if run.failed]
+        reason: Reason | None = failure or ("tool_error" if broken else None)
+        models = [root, *(run for run in below if run.plays("ai_languageModel"))]
+        return Call(
+            source=self._origin.source,
+            id=f"{self._call_id}/{root.node}/{root.index}",
+            agent=self._origin.agent,
+            started_at=start,
+            finished_at=end,
+            duration=end - start,
+            outcome="error" if reason else "success",
+            error_reason=reason,
+            model=self._model(models),
+            provider=next((name for run in reversed(models) if (name := provider_of(run.node_type))), ""),
+            tokens=add_usages(run.usage() for run in models),
+            confidence=self._confidence([root]),
+            tool_calls=len(tools),
+            tool_errors=len(broken),
+            url=self._url(),
+        )
+
+    def _execution_call(self, started: datetime, stopped: datetime) -> Call:
+        runs = self._runs.all
+        tools = [run for run in runs if run.plays("ai_tool")]
+        reason = self._failure_of_execution() or self._hidden_failure(runs)
+        models = [run for run in runs if run.usage().basis != "unknown" or run.plays("ai_languageModel")]
+        return Call(
+            source=self._origin.source,
+            id=self._call_id,
+            agent=self._origin.agent,
+            started_at=started,
+            finished_at=max(started, stopped),
+            duration=self._time_at_work(started, stopped),
+            outcome="error" if reason else "success",
+            error_reason=reason,
+            model=self._model(models),
+            provider=next((name for run in reversed(models) if (name := provider_of(run.node_type))), ""),
+            tokens=add_usages(run.usage() for run in models),
+            confidence=self._confidence([run for run in runs if run.node == self._result.get("lastNodeExecuted")]),
+            tool_calls=len(tools),
+            tool_errors=sum(run.failed for run in tools),
+            url=self._url(),
+        )
+
+    def _time_at_work(self, started: datetime, stopped: datetime) -> timedelta:
+        """From start to end, without the time that a Wait node slept, which is nobody's slowness."""
+        steps = [run for run in self._runs.all if not run.is_sub_run]
+        if any(run.is_wait for run in steps):
+            return sum((run.end - run.start for run in steps if not run.is_wait), timedelta(0))
+        return max(stopped - started, timedelta(0))
+
+    def _failure_of_execution(self) -> Reason | None:
+        error = self._result.get("error") or self._result.get("redactedError")
+        if self._status == "success":
+            return None
+        if self._status == "crashed":
+            return "crashed"
+        if self._status == "canceled":
+            by_hand = mapping(error).get("name") == "ManualExecutionCancelledError"
+            seen = bool(self._data) and self._row.get("dataTooLargeToDisplay") is not True
+            return "timeout" if seen and not by_hand else "canceled"
+        return _first_known([error, *(run.error for run in reversed(self._runs.all) if run.failed)])
+
+    def _failure_of(self, root: Run) -> Reason | None:
+        """Why a root's run failed, whether n8n says so or hides it behind "continue on error"."""
+        below = self._runs.below(root)
+        if not root.failed:
+            return self._hidden_failure([root])
+        return self._blame(root, below, root.error)
+
+    def _hidden_failure(self, runs: Iterable[Run]) -> Reason | None:
+        for run in runs:
+            swallowed = next((item["error"] for item in run.items() if item.get("error")), None)
+            failed_items = run.tracing.get("ai.agent.items.failed")
+            if not self._runs.continues_on_error(run) or not (swallowed or failed_items):
+                continue
+            below = self._runs.below(run) if run in self._runs.roots else []
+            return self._blame(run, below, swallowed)
+        return None
+
+    @staticmethod
+    def _blame(run: Run, below: list[Run], error: object) -> Reason:
+        failed = [sub for sub in reversed(below) if sub.failed]
+        reason = _first_known([error, *(sub.error for sub in failed)])
+        if reason != "other":
+            return reason
+        if traced := reason_of_failure_type(run.tracing.get("ai.agent.failure.type")):
+            return traced
+        if any(sub.plays("ai_languageModel") for sub in failed):
+            return "provider_error"
+        return "tool_error" if any(sub.plays("ai_tool") for sub in failed) else "other"
+
+    def _model(self, runs: list[Run]) -> str:
+        return next((model for run in reversed(runs) if (model := self._runs.model_of(run))), "")
+
+    def _confidence(self, runs: Iterable[Run]) -> float | None:
+        """The lowest confidence among all answers: one bad answer in a list is what a person has to see."""
+        if self._origin.confidence is None:
+            return None
+        path = compile_path(self._origin.confidence)
+        answers = [answer for run in runs for item in run.items() for answer in _answers(item)]
+        values = [match.value for answer in answers for match in path.find(answer)]
+        return min((value for raw in values if (value := _ratio(raw)) is not None), default=None)
+
+    def _url(self) -> str | None:
+        if not self._origin.base_url:
+            return None
+        return f"{self._origin.base_url}/workflow/{self._row.get('workflowId')}/executions/{self._id}"
+
+
+def _first_known(errors: Iterable[object]) -> Reason:
+    return next((reason for error in errors if (reason := reason_of_n8n_error(error)) != "other"), "other")
+
+
+def _answers(item: Mapping[str, Any]) -> Iterator[object]:
+    """The agent's answer as JSON, wherever the kind of node puts it: as text, parsed, in choices or as the item."""
+    choices, output = item.get("choices"), item.get("output")
+    if isinstance(output, list):
+        contents = [content for part in output for content in listing(mapping(part).get("content"))]
+        yield from (parsed for content in contents if (parsed := _parsed(mapping(content).get("text"))) is not None)
+    elif output is not None:
+        yield _parsed(output)
+    elif isinstance(choices, list):
+        yield from (_parsed(mapping(mapping(choice).get("message")).get("content")) for choice in choices)
+    elif item.get("text") is not None:
+        yield _parsed(item["text"])
+    elif isinstance(item.get("message"), Mapping):
+        yield _parsed(item["message"].get("content"))
+    else:
+        yield item
+
+
+def _parsed(answer: object) -> object:
+    if not isinstance(answer, str):
+        return answer
+    fenced = _FENCE.match(answer)
+    try:
+        parsed: object = json.loads(fenced.group(1) if fenced else answer)
+    except ValueError:
+        return None
+    return parsed
+
+
+def _ratio(value: object) -> float | None:
+    """A confidence between 0 and 1, or a percentage with its sign; anything else is no confidence."""
+    if isinstance(value, str):
+        text, percent = value.strip().removesuffix("%").strip(), value.strip().endswith("%")
+        try:
+            number = float(text) / (100 if percent else 1)
+        except ValueError:
+            return None
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value)
+    else:
+        return None
+    return number if 0 <= number <= 1 else None

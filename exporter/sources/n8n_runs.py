@@ -1,0 +1,217 @@
+"""What one n8n execution says about its nodes: runs with absolute times, who owns whom, usage and model. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from exporter.calls import TokenUsage
+from exporter.sources.reading import Json, listing, mapping
+
+_LANGCHAIN = "@n8n/n8n-nodes-langchain."
+# A root node is where a question enters and an answer leaves; models, tools, parsers and memories hang below it.
+_ROOT = re.compile(
+    re.escape(_LANGCHAIN)
+    + r"(agent|openAiAssistant|chain\w+|informationExtractor|textClassifier|sentimentAnalysis"
+    + r"|openAi|anthropic|googleGemini|ollama|mistralAi)$"
+)
+_WAIT = "n8n-nodes-base.wait"
+_HTTP = "n8n-nodes-base.httpRequest"
+_SECONDS_UNTIL = 100_000_000_000  # an epoch below this is in seconds: as milliseconds it would be before 1973
+
+
+def is_ai_root(node_type: str) -> bool:
+    """Whether a node of this type is one where an agent's call begins: an agent, a chain or a message to a model."""
+    return _ROOT.match(node_type) is not None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """One run of one node; times are absolute whatever unit n8n recorded them in."""
+
+    node: str
+    node_type: str
+    index: int
+    start: datetime
+    end: datetime
+    raw: Json
+
+    @property
+    def failed(self) -> bool:
+        """Whether n8n itself marks the run as not having succeeded."""
+        return self.raw.get("executionStatus") in ("error", "crashed", "canceled") or bool(self.raw.get("error"))
+
+    @property
+    def error(self) -> object:
+        """What went wrong, in full or redacted; None when nothing is recorded."""
+        return self.raw.get("error") or self.raw.get("redactedError")
+
+    @property
+    def tracing(self) -> Json:
+        """The agent's own counters."""
+        return mapping(mapping(self.raw.get("metadata")).get("tracing"))
+
+    def plays(self, role: str) -> bool:
+        """Whether the node served a root in this role, e.g. ai_tool or ai_languageModel."""
+        return role in mapping(self.raw.get("data")) or role in mapping(self.raw.get("inputOverride"))
+
+    @property
+    def is_sub_run(self) -> bool:
+        """Whether a root asked for this run, in contrast to a step of the main flow after it."""
+        keys = {*mapping(self.raw.get("data")), *mapping(self.raw.get("inputOverride"))}
+        return any(key.startswith("ai_") for key in keys)
+
+    @property
+    def is_wait(self) -> bool:
+        """Whether the run only waited."""
+        return self.node_type == _WAIT
+
+    @property
+    def asked_by(self) -> tuple[str, int] | None:
+        """The node and run that this run came from."""
+        source = self.raw.get("source")
+        first = mapping(source[0]) if isinstance(source, list) and source else {}
+        name, number = first.get("previousNode"), first.get("previousNodeRun")
+        return (name, number if isinstance(number, int) else 0) if isinstance(name, str) else None
+
+    def items(self, output: str = "main") -> Iterator[Json]:
+        """The JSON of every item in every branch of an output."""
+        branches = mapping(self.raw.get("data")).get(output)
+        for branch in listing(branches):
+            for item in listing(branch):
+                yield mapping(mapping(item).get("json"))
+
+    def usage(self) -> TokenUsage:
+        """The tokens that this run itself recorded; unknown when it recorded none."""
+        if metered := mapping(mapping(self.raw.get("metadata")).get("tokenUsage")):
+            return _usage(metered.get("inputTokens"), metered.get("outputTokens"), estimate=False)
+        if self.plays("ai_languageModel"):
+            return add_usages(_model_usage(item) for item in self.items("ai_languageModel"))
+        if self.node_type == _HTTP:
+            return add_usages(_http_usage(item) for item in self.items())
+        return TokenUsage()
+
+    def model(self) -> str:
+        """The model that was asked for in this run; empty when it is not recorded."""
+        override = mapping(self.raw.get("inputOverride")).get("ai_languageModel")
+        for branch in listing(override):
+            for item in listing(branch):
+                options = mapping(mapping(mapping(item).get("json")).get("options"))
+                if isinstance(options.get("model"), str):
+                    return str(options["model"])
+        if self.node_type == _HTTP:
+            return next((str(i["model"]) for i in self.items() if isinstance(i.get("model"), str) and "usage" in i), "")
+        return ""
+
+
+def add_usages(usages: Iterable[TokenUsage]) -> TokenUsage:
+    """The sum of what is known: an estimate as soon as one part is an estimate, unknown when no part is known."""
+    known = [usage for usage in usages if usage.basis != "unknown"]
+    if not known:
+        return TokenUsage()
+    return TokenUsage(
+        tokens_in=sum(usage.tokens_in or 0 for usage in known),
+        tokens_out=sum(usage.tokens_out or 0 for usage in known),
+        basis="estimate" if any(usage.basis == "estimate" for usage in known) else "actual",
+    )
+
+
+class Runs:
+    """All runs of an execution, in the order they began, with the settings of their nodes.
+
+    `since` drops what a retry inherited from the execution that it repeats, which counted those runs already.
+    """
+
+    def __init__(self, execution: Json, *, since: datetime | None = None) -> None:
+        workflow = mapping(execution.get("workflowData"))
+        nodes = workflow.get("nodes")
+        named = [mapping(node) for node in listing(nodes)]
+        self.nodes = {str(node["name"]): node for node in named if "name" in node}
+        result = mapping(mapping(execution.get("data")).get("resultData"))
+        recorded = mapping(result.get("runData"))
+        found = [run for name, runs in recorded.items() for run in self._runs_of(name, runs)]
+        self.all = sorted((run for run in found if since is None or run.start >= since), key=lambda run: run.start)
+        # A root that another root used as a tool is a sub-node of that one.
+        self.roots = [run for run in self.all if is_ai_root(run.node_type) and not run.is_sub_run]
+        self._by_place = {(run.node, run.index): run for run in self.all}
+
+    def _runs_of(self, name: str, runs: object) -> Iterator[Run]:
+        node_type = str(self.nodes.get(name, {}).get("type", ""))
+        for index, raw in enumerate(listing(runs)):
+            began, took = mapping(raw).get("startTime"), mapping(raw).get("executionTime")
+            if not isinstance(began, int | float):
+                continue
+            start = datetime.fromtimestamp(began if began < _SECONDS_UNTIL else began / 1000, UTC)
+            end = start + timedelta(milliseconds=took if isinstance(took, int | float) and took > 0 else 0)
+            yield Run(name, node_type, index, start, end, raw)
+
+    def below(self, root: Run) -> list[Run]:
+        """The sub-node runs of a root's run, also those of sub-nodes of sub-nodes."""
+        last = max(run.index for run in self.roots if run.node == root.node)
+        return [
+            run
+            for run in self.all
+            if (owner := self._owner(run)) and owner[0] == root.node and min(owner[1], last) == root.index
+        ]
+
+    def _owner(self, run: Run) -> tuple[str, int] | None:
+        seen: Run | None = run
+        for _ in range(len(self.nodes) + 1):
+            if seen is None or not seen.is_sub_run or (asked_by := seen.asked_by) is None:
+                return None
+            if is_ai_root(str(self.nodes.get(asked_by[0], {}).get("type", ""))):
+                return asked_by
+            seen = self._by_place.get(asked_by)
+        return None
+
+    def continues_on_error(self, run: Run) -> bool:
+        """Whether the node is set to go on as if nothing had happened when it fails."""
+        node = self.nodes.get(run.node, {})
+        return str(node.get("onError", "")).startswith("continue") or node.get("continueOnFail") is True
+
+    def model_of(self, run: Run) -> str:
+        """The model that a run asked for; where it is not recorded, the one that its node is set to."""
+        parameters = mapping(self.nodes.get(run.node, {}).get("parameters"))
+        for configured in (parameters.get("model"), parameters.get("modelId"), parameters.get("modelName")):
+            value = mapping(configured).get("value") if isinstance(configured, Mapping) else configured
+            if isinstance(value, str) and value:
+                return run.model() or value
+        return run.model()
+
+
+def provider_of(node_type: str) -> str:
+    """The provider that a model's node talks to, e.g. openai; empty for any other node."""
+    name = node_type.removeprefix(_LANGCHAIN)
+    if name == node_type:
+        return ""
+    if name.startswith("lmChat"):
+        return name.removeprefix("lmChat").lower()
+    return name.lower() if name in ("openAi", "anthropic", "googleGemini", "ollama", "mistralAi") else ""
+
+
+def _model_usage(item: Json) -> TokenUsage:
+    if real := mapping(item.get("tokenUsage")):
+        return _usage(real.get("promptTokens"), real.get("completionTokens"), estimate=False)
+    guess = mapping(item.get("tokenUsageEstimate"))
+    return _usage(guess.get("promptTokens"), guess.get("completionTokens"), estimate=True)
+
+
+def _http_usage(item: Json) -> TokenUsage:
+    usage = mapping(item.get("usage"))
+    asked, answered = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if asked is None and answered is None:
+        asked, answered = usage.get("input_tokens"), usage.get("output_tokens")
+    return _usage(asked, answered, estimate=False)
+
+
+def _usage(tokens_in: object, tokens_out: object, *, estimate: bool) -> TokenUsage:
+    into, out = _count(tokens_in), _count(tokens_out)
+    if into is None and out is None:
+        return TokenUsage()
+    return TokenUsage(into, out, "estimate" if estimate else "actual")
+
+
+def _count(value: object) -> int | None:
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else None

@@ -1,0 +1,109 @@
+"""The ledger's schema, and the two statements that SQLite and PostgreSQL spell alike but SQLAlchemy does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Connection, Float, Index, Integer, MetaData, Table, Text
+from sqlalchemy.dialects import postgresql, sqlite
+
+_metadata = MetaData()
+
+calls_table = Table(
+    "calls",
+    _metadata,
+    Column("source", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("started_at", Float, nullable=False),
+    Column("finished_at", Float, nullable=False),
+    Column("duration_s", Float, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("error_reason", Text),
+    Column("model", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("tokens_in", Integer),
+    Column("tokens_out", Integer),
+    Column("token_basis", Text, nullable=False),
+    Column("cost_usd", Float),
+    Column("confidence", Float),
+    Column("tool_calls", Integer, nullable=False),
+    Column("tool_errors", Integer, nullable=False),
+    Column("url", Text),
+    Column("ingested_at", Float, nullable=False),
+    Index("calls_by_end", "finished_at"),
+)
+totals_table = Table(
+    "totals",
+    _metadata,
+    Column("metric", Text, primary_key=True),
+    Column("agent", Text, primary_key=True),
+    Column("labels", Text, primary_key=True),
+    Column("value", Float, nullable=False),
+)
+buckets_table = Table(
+    "buckets",
+    _metadata,
+    Column("metric", Text, primary_key=True),
+    Column("agent", Text, primary_key=True),
+    Column("le", Float, primary_key=True),
+    Column("observations", Integer, nullable=False),
+)
+streaks_table = Table(
+    "streaks",
+    _metadata,
+    Column("agent", Text, primary_key=True),
+    Column("streak", Integer, nullable=False),
+    Column("last_breach", Float, nullable=False),
+    Column("breaches", Integer, nullable=False),
+    Column("last_call", Float, nullable=False),
+)
+sources_table = Table(
+    "source_state",
+    _metadata,
+    Column("source", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("last_success", Float, nullable=False),
+    Column("gap", Integer, nullable=False),
+    Column("visible_workflows", Integer),
+)
+agents_table = Table(
+    "agents",
+    _metadata,
+    Column("source", Text, primary_key=True),
+    Column("agent", Text, primary_key=True),
+    Column("discovered", Boolean, nullable=False),
+    Column("enabled", Boolean),
+    Column("running", Integer, nullable=False),
+    Column("oldest_running", Float),
+)
+shown_table = Table("shown", _metadata, Column("series", Text, primary_key=True))
+
+MIGRATIONS = (_metadata.create_all,)
+
+
+def dialect_insert(connection: Connection, table: Table) -> Any:
+    """INSERT with ON CONFLICT, which SQLite and PostgreSQL spell alike and SQLAlchemy has once for each."""
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def insert_or_ignore(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert the rows whose key is not there yet."""
+    if rows:
+        connection.execute(dialect_insert(connection, table).on_conflict_do_nothing(), rows)
+
+
+def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]], *, add: tuple[str, ...]) -> None:
+    """Insert the rows; where one exists its columns are replaced, or increased for those in `add`."""
+    if not rows:
+        return
+    statement = dialect_insert(connection, table)
+    keys = [column.name for column in table.primary_key]
+    changes = {
+        column.name: (column + statement.excluded[column.name])
+        if column.name in add
+        else statement.excluded[column.name]
+        for column in table.columns
+        if column.name not in keys
+    }
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), rows)

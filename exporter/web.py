@@ -1,0 +1,89 @@
+"""Serves /metrics, /-/healthy and /-/ready. A slow or broken client never holds up another, and no body is read."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+
+from handrail.logs import get_logger
+
+_TEXT = "text/plain; charset=utf-8"
+_CLIENT_TIMEOUT_S = 10.0
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], registry: CollectorRegistry, ready: Callable[[], bool]) -> None:
+        self.registry = registry
+        self.ready = ready
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """As in HTTPServer, without its look-up of the host's name, which can take seconds."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away is an everyday thing; anything else is logged without its text."""
+        get_logger("web").info("request_failed", exc_info=True)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = _CLIENT_TIMEOUT_S
+    server_version, sys_version = "handrail", ""
+
+    def do_GET(self) -> None:
+        path = urlsplit(self.path).path
+        if path == "/metrics":
+            encode, content_type = choose_encoder(self.headers.get("Accept", ""))
+            self._answer(200, encode(self.server.registry), content_type)
+        elif path == "/-/healthy":
+            self._answer(200, b"healthy\n", _TEXT)
+        elif path == "/-/ready":
+            ready = self.server.ready()
+            self._answer(200 if ready else 503, b"ready\n" if ready else b"not ready\n", _TEXT)
+        else:
+            self._answer(404, b"/metrics is what there is\n", _TEXT)
+
+    def _answer(self, status: int, body: bytes, content_type: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: a scrape every few seconds would fill the log."""
+
+
+class MetricsServer:
+    """The exporter's HTTP server in a thread of its own; port 0 takes a free one."""
+
+    def __init__(self, host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool]) -> None:
+        self._server = _Server((host, port), registry, ready)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="metrics", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._server.server_port
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening; answers under way are not waited for."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()

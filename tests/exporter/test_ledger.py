@@ -1,0 +1,273 @@
+"""The ledger counts every call once, whatever a source repeats and whenever the exporter restarts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, func, select
+
+from exporter.calls import Call, TokenUsage
+from exporter.ledger import Ledger, Snapshot, Streak, confidence_bounds, duration_bounds
+from exporter.sources import Batch, Running, SourceDown
+from exporter.tables import calls_table
+from handrail.clock import Clock
+from handrail.database import create_engine
+from handrail.settings import Settings, parse
+
+SOURCE = "n8n/main"
+START = datetime(2026, 11, 23, 12, tzinfo=UTC)
+CONFIG = """
+sources: {n8n: [{name: main, url: "http://n8n.test", api_key_env: KEY}]}
+agents:
+  - {name: a, from: {n8n: main, workflow: A}}
+"""
+
+
+class StandingClock:
+    """Time that tests set."""
+
+    def __init__(self) -> None:
+        self.time = START
+        self.elapsed = 0.0
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.elapsed
+
+    def sleep(self, seconds: float) -> None:
+        self.elapsed += seconds
+
+
+def call(number: int = 0, *, duration_s: float = 1.0, agent: str = "a", **fields: object) -> Call:
+    end = START + timedelta(seconds=number)
+    duration = timedelta(seconds=duration_s)
+    values: dict[str, object] = {
+        "source": SOURCE,
+        "id": str(number),
+        "agent": agent,
+        "started_at": end - duration,
+        "finished_at": end,
+        "duration": duration,
+        "outcome": "success",
+    }
+    return Call(**(values | fields))  # type: ignore[arg-type]  # fields are what a test says
+
+
+def batch(*calls: Call, **fields: object) -> Batch:
+    return Batch(**({"state": {}, "calls": calls} | fields))  # type: ignore[arg-type]  # as above
+
+
+@pytest.fixture
+def config() -> Settings:
+    return parse(CONFIG)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = create_engine(f"sqlite:///{tmp_path}/ledger.sqlite")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def ledger(engine: Engine, config: Settings, clock: Clock) -> Ledger:
+    return Ledger(engine, config, clock)
+
+
+def total(snapshot: Snapshot, metric: str, agent: str = "a") -> float:
+    return sum(value for (name, who, _), value in snapshot.totals.items() if (name, who) == (metric, agent))
+
+
+def test_calls_and_cursor_are_stored_together(ledger: Ledger) -> None:
+    """After a commit both the call and the place to go on from are there."""
+    assert ledger.state(SOURCE) == {}
+    assert ledger.commit(SOURCE, batch(call(), state={"top": 7})) == 1
+    assert ledger.state(SOURCE) == {"top": 7}
+    assert total(ledger.snapshot(), "calls") == 1
+
+
+def test_a_batch_that_cannot_be_stored_leaves_nothing(ledger: Ledger) -> None:
+    """When the cursor cannot be written the calls are not counted either; the next poll reads them again."""
+    with pytest.raises(TypeError):
+        ledger.commit(SOURCE, batch(call(), state={"top": object()}))
+    assert total(ledger.snapshot(), "calls") == 0
+    assert ledger.state(SOURCE) == {}
+
+
+def test_another_sources_call_is_refused(ledger: Ledger) -> None:
+    """A call is stored only under the source that reported it, because the cursor beside it is that source's."""
+    with pytest.raises(ValueError, match="another source"):
+        ledger.commit("n8n/other", batch(call()))
+
+
+def test_everything_about_a_call_is_counted(ledger: Ledger) -> None:
+    """Outcome, reason, model, tokens, cost, tools, duration and confidence each add to their total."""
+    failed = call(
+        1,
+        duration_s=3.0,
+        outcome="error",
+        error_reason="tool_error",
+        model="m",
+        tokens=TokenUsage(10, 4, "actual"),
+        cost_usd=Decimal("0.25"),
+        confidence=0.31,
+        tool_calls=2,
+        tool_errors=1,
+    )
+    ledger.commit(SOURCE, batch(failed, call(2)))
+    totals = ledger.snapshot().totals
+    labels = (("model", "m"), ("outcome", "error"), ("source", SOURCE))
+    assert totals["calls", "a", labels] == 1
+    assert totals["calls", "a", (("model", "unknown"), ("outcome", "success"), ("source", SOURCE))] == 1
+    assert totals["call_errors", "a", (("reason", "tool_error"),)] == 1
+    assert totals["tokens", "a", (("basis", "actual"), ("model", "m"), ("token_type", "input"))] == 10
+    assert totals["tokens", "a", (("basis", "actual"), ("model", "m"), ("token_type", "output"))] == 4
+    assert totals["calls_without_usage", "a", ()] == 1
+    assert totals["cost_usd", "a", ()] == 0.25
+    assert (totals["tool_calls", "a", ()], totals["tool_errors", "a", ()]) == (2, 1)
+    assert totals["call_duration_seconds_sum", "a", ()] == 4.0
+    assert ledger.snapshot().buckets["call_duration_seconds", "a"] == {5.0: 1, 1.0: 1}
+    assert ledger.snapshot().buckets["call_confidence_ratio", "a"] == {0.4: 1}
+
+
+def streak(ledger: Ledger) -> Streak:
+    return ledger.snapshot().streaks["a"]
+
+
+def test_the_third_slow_call_in_a_row_is_a_breach(ledger: Ledger, clock: StandingClock) -> None:
+    """A breach counts once for its streak; its stamp is the time of counting, and each further slow call moves it."""
+    ledger.commit(SOURCE, batch(call(1, duration_s=6), call(2, duration_s=6)))
+    assert (streak(ledger).length, streak(ledger).breaches, streak(ledger).last_breach) == (2, 0, 0.0)
+    clock.time = START + timedelta(minutes=1)
+    ledger.commit(SOURCE, batch(call(3, duration_s=6)))
+    assert (streak(ledger).length, streak(ledger).breaches) == (3, 1)
+    assert streak(ledger).last_breach == clock.time.timestamp()
+    clock.time = START + timedelta(minutes=2)
+    ledger.commit(SOURCE, batch(call(4, duration_s=6)))
+    assert (streak(ledger).length, streak(ledger).breaches) == (4, 1)
+    assert streak(ledger).last_breach == clock.time.timestamp()
+
+
+@pytest.mark.parametrize("outcome", ["success", "error"])
+def test_a_call_within_the_threshold_ends_the_streak(ledger: Ledger, outcome: str) -> None:
+    """Exactly the threshold is not slow, and a fast failure breaks a streak like a fast success."""
+    reason = "other" if outcome == "error" else None
+    ledger.commit(SOURCE, batch(call(1, duration_s=6), call(2, duration_s=6)))
+    ledger.commit(SOURCE, batch(call(3, duration_s=5, outcome=outcome, error_reason=reason), call(4, duration_s=6)))
+    assert (streak(ledger).length, streak(ledger).breaches) == (1, 0)
+
+
+def test_calls_of_a_batch_count_in_the_order_they_ended(ledger: Ledger) -> None:
+    """A source may list calls in any order; the streak follows their ends."""
+    slow = [call(n, duration_s=6) for n in (1, 2, 4)]
+    ledger.commit(SOURCE, batch(slow[2], call(3), slow[1], slow[0]))
+    assert (streak(ledger).length, streak(ledger).breaches) == (1, 0)
+
+
+def test_a_streak_survives_a_restart(engine: Engine, config: Settings, clock: Clock) -> None:
+    """Two slow calls before and one after a restart are three in a row."""
+    Ledger(engine, config, clock).commit(SOURCE, batch(call(1, duration_s=6), call(2, duration_s=6)))
+    again = Ledger(engine, config, clock)
+    again.commit(SOURCE, batch(call(3, duration_s=6)))
+    assert streak(again).breaches == 1
+
+
+def test_the_sources_agents_are_those_of_its_last_batch(ledger: Ledger) -> None:
+    """An agent that a source no longer names is gone; what it says of the others is kept."""
+    running = {"a": Running(2, START)}
+    ledger.commit(SOURCE, batch(agents=frozenset({"b"}), enabled={"a": True, "b": False}, running=running))
+    known = ledger.snapshot().agents
+    assert (known["a"].enabled, known["a"].running, known["a"].discovered) == (True, 2, False)
+    assert (known["b"].enabled, known["b"].discovered) == (False, True)
+    ledger.commit(SOURCE, batch(enabled={"a": False}))
+    assert set(ledger.snapshot().agents) == {"a"}
+
+
+def test_a_batch_with_trouble_is_no_success(ledger: Ledger, clock: StandingClock) -> None:
+    """What was read before the trouble is kept, but the source was not read completely."""
+    trouble = SourceDown("server_error", "HTTP 500")
+    ledger.commit(SOURCE, batch(call(1), gap=2, trouble=trouble))
+    assert ledger.snapshot().sources[SOURCE].last_success == 0
+    ledger.commit(SOURCE, batch(call(2), gap=1))
+    state = ledger.snapshot().sources[SOURCE]
+    assert (state.last_success, state.gap) == (clock.time.timestamp(), 3)
+    assert total(ledger.snapshot(), "calls") == 2
+
+
+def test_old_calls_are_forgotten_and_totals_are_not(ledger: Ledger, engine: Engine, clock: StandingClock) -> None:
+    """After 45 days a call goes and its count stays; the ledger looks for such calls once an hour."""
+    ledger.commit(SOURCE, batch(call(1)))
+    assert ledger.prune() == 0
+    clock.time += timedelta(days=46)
+    assert ledger.prune() == 0
+    clock.elapsed += 3600
+    assert ledger.prune() == 1
+    with engine.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(calls_table)) == 0
+    assert total(ledger.snapshot(), "calls") == 1
+
+
+def test_every_threshold_is_a_bucket() -> None:
+    """A question like "how many took longer than the SLA allows" has an exact answer."""
+    config = parse(CONFIG + 'slas: {s: {latency: {threshold: 7s}, handoff: {min_confidence: "85%"}}, default: {}}\n')
+    assert {5.0, 7.0} <= set(duration_bounds(config))
+    assert {0.8, 0.85} <= set(confidence_bounds(config))
+
+
+_numbers = st.lists(st.integers(0, 30), max_size=40)
+
+
+@settings(max_examples=40, deadline=None)
+@given(batches=st.lists(st.tuples(_numbers, st.booleans()), max_size=8))
+def test_any_repetition_order_and_restart_gives_the_same_totals(batches: list[tuple[list[int], bool]]) -> None:
+    """However calls are spread over batches, repeated, reordered and cut by restarts, each is counted once."""
+    made = {n: call(n, agent=f"agent-{n % 3}", duration_s=n % 9, tokens=TokenUsage(n, 1, "actual")) for n in range(31)}
+    clock, config = StandingClock(), parse(CONFIG)
+    with tempfile.TemporaryDirectory() as folder:
+        once = create_engine(f"sqlite:///{folder}/once.sqlite")
+        often = create_engine(f"sqlite:///{folder}/often.sqlite")
+        reported = {n for numbers, _ in batches for n in numbers}
+        expected = Ledger(once, config, clock)
+        for n in sorted(reported):
+            expected.commit(SOURCE, batch(made[n]))
+        ledger = Ledger(often, config, clock)
+        for numbers, restart in batches:
+            ledger.commit(SOURCE, batch(*(made[n] for n in numbers)))
+            if restart:
+                often.dispose()
+                ledger = Ledger(often, config, clock)
+        assert ledger.snapshot().totals == expected.snapshot().totals
+        assert ledger.snapshot().buckets == expected.snapshot().buckets
+        once.dispose()
+        often.dispose()
+
+
+@settings(max_examples=40, deadline=None)
+@given(durations=st.lists(st.sampled_from([1, 6]), max_size=20), cuts=st.sets(st.integers(0, 20)))
+def test_streaks_do_not_depend_on_where_batches_are_cut(durations: list[int], cuts: set[int]) -> None:
+    """In the order of their ends, the same calls give the same streak and breaches in one batch or in many."""
+    calls = [call(n, duration_s=seconds) for n, seconds in enumerate(durations)]
+    longest = 0
+    breaches = 0
+    for seconds in durations:
+        longest = longest + 1 if seconds == 6 else 0
+        breaches += longest == 3
+    with tempfile.TemporaryDirectory() as folder:
+        engine = create_engine(f"sqlite:///{folder}/ledger.sqlite")
+        ledger = Ledger(engine, parse(CONFIG), StandingClock())
+        edges = sorted({0, len(calls), *(cut for cut in cuts if cut < len(calls))})
+        for begin, end in pairwise(edges):
+            ledger.commit(SOURCE, batch(*calls[begin:end]))
+        found = ledger.snapshot().streaks.get("a", Streak())
+        assert (found.length, found.breaches) == (longest, breaches)
+        engine.dispose()

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from jsonpath_ng.exceptions import JSONPathError
+from jsonpath_ng.parser import parse
+
 if TYPE_CHECKING:
     from handrail.settings import Agent, Settings
 
@@ -48,5 +51,13 @@ def _agent(agent: Agent, settings: Settings, names: dict[str, list[str]]) -> Ite
     for alert in agent.kill_on:
         if alert not in AGENT_ALERTS:
             yield ["kill_on"], f"no alert is named {alert!r}; there are: {', '.join(AGENT_ALERTS)}"
-    if agent.confidence is not None and not agent.confidence.startswith("$"):
+    if agent.confidence is not None and not _is_json_path(agent.confidence):
         yield ["confidence"], f"{agent.confidence!r} is not a JSONPath; write e.g. $.confidence"
+
+
+def _is_json_path(text: str) -> bool:
+    try:
+        parse(text)
+    except (JSONPathError, AttributeError):  # the parser's lexer fails on some texts with the latter
+        return False
+    return text.startswith("$")

@@ -147,7 +147,8 @@ class HandoffDesk:
         incidents.seen(connection, newest.id, digest="", now=now)
         others = select(func.count()).select_from(handoffs).where(handoffs.c.incident_id == newest.id)
         if self._with_tickets and (connection.scalar(others) or 0) <= MAX_COMMENTS:
-            said = (paragraph("Another hand-off for the same reason."), *report.document[1:])
+            quoted = [block for block in report.document if block.kind == "quote"]
+            said = (paragraph("Another hand-off for the same reason."), *quoted)
             tickets.put_comment(connection, newest.id, said, now=now)
         return int(newest.id)
 

@@ -37,7 +37,10 @@ agents:
     kill_switch: {{n8n: deactivate}}
     kill_on: [AgentSlowCallStreak]
   - {{name: failing, from: {{n8n: main, workflow: Failing agent}}}}
-  - {{name: unsure, from: {{n8n: main, workflow: Unsure agent}}, confidence: $.confidence}}
+  - name: unsure
+    from: {{n8n: main, workflow: Unsure agent}}
+    confidence: $.confidence
+    handoff_token_file: {secrets}/unsure
 notify:
   slack: {{webhook_url_file: {secrets}/slack}}
   group_wait: 1s
@@ -112,8 +115,8 @@ def line(tmp_path_factory) -> Iterator[Line]:
     n8n = N8n(folder / "n8n")
     try:
         with serve(llm) as model, serve(jira) as tickets, serve(slack) as chat, httpx.Client(timeout=30) as client:
-            workflows = _workflows(n8n, model.url)
             urls = _configure(folder, n8n, tickets.url, chat.url)
+            workflows = _workflows(n8n, model.url, f"{urls['receiver']}/v1/handoffs")
             stack = [sys.executable, "-m", "cli", "stack"]
             state = ["--state", str(folder / "state")]
             try:
@@ -127,19 +130,29 @@ def line(tmp_path_factory) -> Iterator[Line]:
         n8n.stop()
 
 
-def _workflows(n8n: N8n, model_url: str) -> dict[str, str]:
+def _workflows(n8n: N8n, model_url: str, handoff_url: str) -> dict[str, str]:
     credential = n8n.credential(f"{model_url}/v1")
-    names = {name: f"{name.capitalize()} agent" for name in WORKFLOWS}
+    handoffs = {"unsure": (handoff_url, "unsure-token")}
     return {
-        name: n8n.create(agent_workflow(title, name, credential, tool=name == "tooling"))
-        for name, title in names.items()
+        name: n8n.create(
+            agent_workflow(
+                f"{name.capitalize()} agent", name, credential, tool=name == "tooling", handoff=handoffs.get(name)
+            )
+        )
+        for name in WORKFLOWS
     }
 
 
 def _configure(folder: pathlib.Path, n8n: N8n, jira: str, slack: str) -> dict[str, str]:
     secrets = folder / "secrets"
     secrets.mkdir()
-    values = {"n8n": n8n.key, "jira": "jira-token", "webhook": "webhook", "operator": "operator"}
+    values = {
+        "n8n": n8n.key,
+        "jira": "jira-token",
+        "webhook": "webhook",
+        "operator": "operator",
+        "unsure": "unsure-token",
+    }
     for name, value in (values | {"slack": f"{slack}/services/T000/B000/simulated"}).items():
         (secrets / name).write_text(value)
     ports = {name: free_port() for name in ("receiver", "exporter", "prometheus", "alertmanager")}

@@ -140,8 +140,14 @@ class N8n:
         return str(answer.json()["data"]["rawApiKey"])
 
 
-def agent_workflow(name: str, path: str, credential: dict[str, str], *, tool: bool = False) -> dict:
-    """A webhook that calls an AI Agent with a chat model, and a tool whose code throws if `tool`."""
+def agent_workflow(
+    name: str, path: str, credential: dict[str, str], *, tool: bool = False, handoff: tuple[str, str] | None = None
+) -> dict:
+    """A webhook that calls an AI Agent with a chat model.
+
+    With `tool` the agent has a tool whose code throws; with `handoff` (URL, token) the workflow reports its
+    confidence to the receiver, which decides whether a person takes over.
+    """
     langchain = "@n8n/n8n-nodes-langchain"
     webhook = {"httpMethod": "POST", "path": path, "responseMode": "responseNode", "options": {}}
     model = {"model": {"__rl": True, "mode": "id", "value": "simulated-mini"}, "options": {}}
@@ -170,8 +176,27 @@ def agent_workflow(name: str, path: str, credential: dict[str, str], *, tool: bo
     if tool:
         nodes.append(_node("lookup_order", f"{langchain}.toolCode", 1.3, broken))
         links.append(("lookup_order", "ai_tool", "AI Agent"))
+    if handoff:
+        nodes.append(_node("Hand over", "n8n-nodes-base.httpRequest", 4.4, _handoff_parameters(*handoff)))
+        links = [link for link in links if link[0] != "AI Agent"]
+        links += [("AI Agent", "main", "Hand over"), ("Hand over", "main", "Respond")]
     connections = {source: {kind: [[{"node": to, "type": kind, "index": 0}]]} for source, kind, to in links}
     return {"name": name, "nodes": nodes, "connections": connections, "settings": {"executionOrder": "v1"}}
+
+
+def _handoff_parameters(url: str, token: str) -> dict:
+    said = "task: $('Webhook').item.json.body.prompt, response: $json.output, run_id: $execution.id"
+    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "={{ $execution.id }}"}
+    return {
+        "method": "POST",
+        "url": url,
+        "sendHeaders": True,
+        "headerParameters": {"parameters": [{"name": name, "value": value} for name, value in headers.items()]},
+        "sendBody": True,
+        "specifyBody": "json",
+        "jsonBody": f"={{{{ JSON.stringify({{ {said}, confidence: JSON.parse($json.output).confidence }}) }}}}",
+        "options": {},
+    }
 
 
 def _node(name: str, kind: str, version: float, parameters: dict, **extra: object) -> dict:

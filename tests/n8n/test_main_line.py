@@ -52,21 +52,27 @@ def test_a_tool_error_inside_a_successful_execution_is_an_error(line, wait_for):
     answer = line.n8n.call("tooling")
     line.llm.tool_call = None
     assert answer.status_code == 200
-    assert line.n8n.executions(line.workflows["tooling"])[0]["status"] == "success"
+    (execution,) = wait_for("the execution is listed", lambda: line.n8n.executions(line.workflows["tooling"]))
+    assert execution["status"] == "success"
     wait_for("one failed call", lambda: counted(line, "tooling-agent", "error") == 1)
     assert 'handrail_call_errors_total{agent="tooling-agent",reason="tool_error"} 1.0' in line.metrics()
 
 
-def test_a_low_confidence_is_measured(line, wait_for):
-    """The answer is a string of JSON; its confidence lands below the bucket of 0.8."""
+def test_a_low_confidence_is_measured_and_handed_over(line, wait_for):
+    """The answer is a string of JSON; its confidence is below the limit, and the workflow hands over to a person."""
     wait_for("the agent is watched", lambda: watched(line, "unsure"))
     line.llm.reply = '{"answer": "maybe", "confidence": 0.42}'
-    assert line.n8n.call("unsure").status_code == 200
+    answer = line.n8n.call("unsure", "Refund order 17")
+    line.llm.reply = '{"answer": "yes", "confidence": 0.97}'
+    assert (answer.status_code, answer.json()["handoff"]) == (200, True)
+    assert line.n8n.call("unsure", "Where is order 18?").json() == {"handoff": False}
     line.llm.reply = "Your order is on its way."
-    wait_for("one call", lambda: counted(line, "unsure", "success") == 1)
+    wait_for("two calls", lambda: counted(line, "unsure", "success") == 2)
     text = line.metrics()
-    assert 'handrail_call_confidence_ratio_sum{agent="unsure"} 0.42' in text
-    assert 'handrail_handoffs_total{agent="unsure",reason="low_confidence"} 1.0' in text
+    assert 'handrail_call_confidence_ratio_bucket{agent="unsure",le="0.8"} 1.0' in text
+    assert 'handrail_call_confidence_ratio_count{agent="unsure"} 2.0' in text
+    ticket = wait_for("the ticket", lambda: line.ticket("Hand-off", "unsure"))
+    assert "Refund order 17" in ticket.summary
 
 
 def test_three_slow_calls_switch_the_agent_off_with_proof(line, wait_for):

@@ -1,0 +1,10 @@
+// The mixin: prometheusRules and prometheusAlerts for the _config of config.libsonnet.
+(import 'config.libsonnet') +
+(import 'rules/tokens.libsonnet') +
+(import 'rules/agents.libsonnet') +
+(import 'rules/token_baseline.libsonnet') +
+(import 'alerts/links.libsonnet') +
+(import 'alerts/agents.libsonnet') +
+(import 'alerts/pipeline.libsonnet') +
+(import 'alertmanager.libsonnet') +
+(import 'prometheus.libsonnet')

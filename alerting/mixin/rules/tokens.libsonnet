@@ -1,0 +1,22 @@
+// Tokens of the last hour. A group of its own, before all others: the baseline is made of this series.
+local s = import '../series.libsonnet';
+
+{
+  prometheusRules+:: {
+    groups+: [{
+      name: 'handrail-tokens',
+      rules: [
+        {
+          record: s.tokensSum,
+          // An agent with calls and no tokens yet stands at 0, so that its first tokens are counted.
+          expr: |||
+            sum by (agent) (handrail_tokens_total)
+            or
+            0 * sum by (agent) (handrail_call_duration_seconds_count)
+          |||,
+        },
+        { record: s.tokens, expr: s.wholeIncrease(s.tokensSum, '1h') },
+      ],
+    }],
+  },
+}

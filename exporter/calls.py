@@ -28,6 +28,15 @@ class TokenUsage:
             raise ValueError("a usage is never negative")
 
 
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """How often a call used one tool, and how often that failed. `name` is what the source calls the tool."""
+
+    name: str
+    calls: int
+    errors: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """A finished call. (source, id) names it for ever, so that it can be read twice and counted once.
@@ -50,6 +59,10 @@ class Call:
     confidence: float | None = None
     tool_calls: int = 0
     tool_errors: int = 0
+    tools: tuple[ToolUse, ...] = ()
+    model_calls: int = 0
+    attempts: int = 1
+    cached: bool = False
     url: str | None = None
 
     def __post_init__(self) -> None:

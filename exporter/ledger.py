@@ -9,20 +9,21 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
 from exporter.calls import Call
-from exporter.sources import Batch, State
+from exporter.sources import Batch, Count, State
 from exporter.tables import (
     MIGRATIONS,
     agents_table,
     buckets_table,
     calls_table,
     dialect_insert,
+    gauges_table,
     insert_or_ignore,
     shown_table,
     sources_table,
@@ -81,6 +82,7 @@ class Snapshot:
     agents: Mapping[str, AgentState]
     sources: Mapping[str, SourceState]
     shown: frozenset[str]
+    gauges: Mapping[tuple[str, tuple[tuple[str, str], ...]], float] = field(default_factory=dict)
 
 
 class Ledger:
@@ -110,10 +112,13 @@ class Ledger:
             counts = _Counts(self._settings)
             for call in new:
                 counts.add(call)
+            for count in batch.counts:
+                counts.add_count(count)
             counts.store(connection)
             self._advance_streaks(connection, new, now)
             _store_agents(connection, source, batch)
             _store_source(connection, source, batch, now)
+            _store_gauges(connection, source, batch)
         return len(new)
 
     def _advance_streaks(self, connection: Connection, new: Iterable[Call], now: float) -> None:
@@ -167,6 +172,10 @@ class Ledger:
                     for row in connection.execute(select(sources_table))
                 },
                 shown=frozenset(connection.scalars(select(shown_table.c.series))),
+                gauges={
+                    (row.metric, tuple(map(tuple, json.loads(row.labels)))): row.value
+                    for row in connection.execute(select(gauges_table))
+                },
             )
 
 
@@ -226,6 +235,9 @@ class _Counts:
         self._observe("call_duration_seconds", call.agent, call.duration.total_seconds())
         if call.confidence is not None:
             self._observe("call_confidence_ratio", call.agent, call.confidence)
+
+    def add_count(self, count: Count) -> None:
+        self._count(count.metric, count.agent, count.amount, **count.labels)
 
     def _count(self, metric: str, agent: str, amount: float = 1, **labels: str) -> None:
         self._totals[metric, agent, json.dumps(sorted(labels.items()))] += amount
@@ -307,3 +319,13 @@ def _store_source(connection: Connection, source: str, batch: Batch, now: float)
     if batch.visible_workflows is not None:
         changes["visible_workflows"] = batch.visible_workflows
     connection.execute(update(sources_table).where(sources_table.c.source == source).values(changes))
+
+
+def _store_gauges(connection: Connection, source: str, batch: Batch) -> None:
+    if batch.gauges is None:
+        return
+    connection.execute(delete(gauges_table).where(gauges_table.c.source == source))
+    readings = {(g.metric, json.dumps(sorted(g.labels.items()))): g.value for g in batch.gauges}
+    rows = [{"source": source, "metric": m, "labels": lb, "value": value} for (m, lb), value in readings.items()]
+    if rows:
+        connection.execute(insert(gauges_table), rows)

@@ -17,6 +17,7 @@ from prometheus_client.utils import floatToGoString
 from sqlalchemy.exc import SQLAlchemyError
 
 from exporter.errors import REASONS
+from exporter.families import AGENT_COUNTERS, GAUGES, SOURCE_COUNTERS, Family
 from exporter.ledger import Ledger, Snapshot, Streak, confidence_bounds, duration_bounds
 from exporter.poller import SourceHealth
 from handrail.logs import LogOnce, get_logger
@@ -26,28 +27,12 @@ PREFIX = "handrail_"
 
 
 @dataclass(frozen=True, slots=True)
-class _Counter:
-    name: str
-    text: str
-    labels: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class _Histogram:
     name: str
     text: str
     bounds: tuple[float, ...]
 
 
-_COUNTERS = (
-    _Counter("calls", "Agent calls that ended.", ("source", "model", "outcome")),
-    _Counter("call_errors", "Agent calls that failed, by reason.", ("reason",)),
-    _Counter("tokens", "Tokens of agent calls; estimates are guesses of the source.", ("model", "token_type", "basis")),
-    _Counter("calls_without_usage", "Agent calls whose source told no token usage.", ()),
-    _Counter("cost_usd", "Cost of agent calls in US dollars, as estimated by the source.", ()),
-    _Counter("tool_calls", "Tool calls that agents made.", ()),
-    _Counter("tool_errors", "Tool calls that failed.", ()),
-)
 _DURATION = "Time an agent call took, over the agent and everything it asked for."
 _CONFIDENCE = "Confidence that agents stated in their answers."
 
@@ -90,10 +75,12 @@ class LedgerCollector:
             agents = list(self._present(snapshot))
             families = [
                 *_about_agents(agents, snapshot),
-                *(self._counter(counter, agents, snapshot, hold) for counter in _COUNTERS),
+                *(self._counter(counter, agents, snapshot, hold) for counter in AGENT_COUNTERS),
                 *(_histogram(histogram, agents, snapshot, hold) for histogram in self._histograms),
                 *_about_streaks(agents, snapshot, hold),
                 *self._about_sources(snapshot),
+                *(_source_counter(counter, snapshot, hold) for counter in SOURCE_COUNTERS),
+                *(_readings(family, agents, snapshot) for family in GAUGES),
             ]
             self._remember(hold.new)
         yield from families
@@ -120,7 +107,7 @@ class LedgerCollector:
                 yield _Present(name, "default", "", state.source)
 
     @staticmethod
-    def _counter(counter: _Counter, agents: list[_Present], snapshot: Snapshot, hold: _Hold) -> Metric:
+    def _counter(counter: Family, agents: list[_Present], snapshot: Snapshot, hold: _Hold) -> Metric:
         family = CounterMetricFamily(f"{PREFIX}{counter.name}", counter.text, labels=("agent", *counter.labels))
         names = {agent.name for agent in agents}
         values = {(agent.name, labels): 0.0 for agent in agents for labels in _labels_from_the_start(counter, agent)}
@@ -177,13 +164,32 @@ class _Hold:
         return False
 
 
-def _labels_from_the_start(counter: _Counter, agent: _Present) -> list[tuple[str, ...]]:
+def _labels_from_the_start(counter: Family, agent: _Present) -> list[tuple[str, ...]]:
     """The label values that are known before the first call; models are not, so calls begin with an unknown one."""
     if counter.name == "calls":
         return [(agent.source, "unknown", outcome) for outcome in ("success", "error")]
     if counter.name == "call_errors":
         return [(reason,) for reason in REASONS]
     return [()] if not counter.labels else []
+
+
+def _source_counter(counter: Family, snapshot: Snapshot, hold: _Hold) -> Metric:
+    family = CounterMetricFamily(f"{PREFIX}{counter.name}", counter.text, labels=counter.labels)
+    for (metric, agent, pairs), value in sorted(snapshot.totals.items()):
+        if metric == counter.name and not agent:
+            labels = tuple(dict(pairs)[label] for label in counter.labels)
+            family.add_metric(labels, value if hold(family.name, labels) else 0.0)
+    return family
+
+
+def _readings(gauge: Family, agents: list[_Present], snapshot: Snapshot) -> Metric:
+    family = _gauge(gauge.name, gauge.text, *gauge.labels)
+    names = {agent.name for agent in agents}
+    for (metric, pairs), value in sorted(snapshot.gauges.items()):
+        labels = dict(pairs)
+        if metric == gauge.name and labels.get("agent", "") in names | {""}:
+            family.add_metric(tuple(labels[label] for label in gauge.labels), value)
+    return family
 
 
 def _histogram(histogram: _Histogram, agents: list[_Present], snapshot: Snapshot, hold: _Hold) -> Metric:

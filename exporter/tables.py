@@ -77,6 +77,14 @@ agents_table = Table(
     Column("running", Integer, nullable=False),
     Column("oldest_running", Float),
 )
+gauges_table = Table(
+    "gauges",
+    _metadata,
+    Column("source", Text, primary_key=True),
+    Column("metric", Text, primary_key=True),
+    Column("labels", Text, primary_key=True),
+    Column("value", Float, nullable=False),
+)
 shown_table = Table("shown", _metadata, Column("series", Text, primary_key=True))
 
 MIGRATIONS = (_metadata.create_all,)

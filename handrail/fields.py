@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from handrail.quantities import parse_duration, parse_ratio
 from handrail.secret import Secret
@@ -24,6 +24,12 @@ def _duration(value: object) -> object:
     raise ValueError(f"{value!r} has no unit; write a duration such as 5s, 10m, 7d")
 
 
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta(0):
+        raise ValueError("must be longer than nothing; write e.g. 10s")
+    return value
+
+
 def _ratio(value: object) -> object:
     if isinstance(value, Decimal):
         return value
@@ -33,6 +39,7 @@ def _ratio(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
+PositiveDuration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
 Ratio = Annotated[Decimal, BeforeValidator(_ratio)]
 Name = Annotated[str, Field(pattern=NAME)]
 Address = Annotated[str, Field(pattern=ADDRESS)]

@@ -42,13 +42,36 @@ class Running:
     oldest: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Something that happened so many times; `metric` and its labels are declared in `exporter.families`.
+
+    `agent` is empty for what belongs to a source and to no agent.
+    """
+
+    metric: str
+    amount: float = 1.0
+    agent: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A reading of the source, with all its labels; `metric` is declared in `exporter.families`."""
+
+    metric: str
+    value: float
+    labels: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """What one poll found. `calls` and `state` belong together: they are stored in one transaction or not at all.
 
     `agents` are the discovered ones that exist, `enabled` says of any agent whether it is switched on, `gap` is how
     many calls the source had and can no longer show. `trouble` is a failure after the part that is reported here was
-    read: the part is good, and the poll as a whole still counts as failed.
+    read: the part is good, and the poll as a whole still counts as failed. `counts` are added to the totals in the
+    same transaction. `gauges` replace all that the source reported before; None leaves them as they are.
     """
 
     state: State
@@ -57,6 +80,8 @@ class Batch:
     agents: frozenset[str] = frozenset()
     enabled: Mapping[str, bool] = field(default_factory=dict)
     gap: int = 0
+    counts: tuple[Count, ...] = ()
+    gauges: tuple[Gauge, ...] | None = None
     visible_workflows: int | None = None
     trouble: SourceDown | None = None
 

@@ -1,0 +1,32 @@
+"""Every counter and source gauge that the ledger stores by name: its text and its labels. One line declares one metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric without its prefix and without `_total`. For AGENT_COUNTERS the label `agent` comes before `labels`."""
+
+    name: str
+    text: str
+    labels: tuple[str, ...] = ()
+
+
+# Counted per call, or by a source's Count with an agent.
+AGENT_COUNTERS = (
+    Family("calls", "Agent calls that ended.", ("source", "model", "outcome")),
+    Family("call_errors", "Agent calls that failed, by reason.", ("reason",)),
+    Family("tokens", "Tokens of agent calls; estimates are guesses of the source.", ("model", "token_type", "basis")),
+    Family("calls_without_usage", "Agent calls whose source told no token usage."),
+    Family("cost_usd", "Cost of agent calls in US dollars, as estimated by the source."),
+    Family("tool_calls", "Tool calls that agents made."),
+    Family("tool_errors", "Tool calls that failed."),
+)
+
+# Counted by a source's Count without an agent.
+SOURCE_COUNTERS: tuple[Family, ...] = ()
+
+# Readings: a source's Gauge, with exactly these labels. One with the label `agent` is shown while that agent is watched.
+GAUGES: tuple[Family, ...] = ()

@@ -1,4 +1,4 @@
-"""Every counter and source gauge that the ledger stores by name: its text and its labels. One line declares one metric."""
+"""Every counter and source gauge that the ledger stores by name: one line declares one metric."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ AGENT_COUNTERS = (
 # Counted by a source's Count without an agent.
 SOURCE_COUNTERS: tuple[Family, ...] = ()
 
-# Readings: a source's Gauge, with exactly these labels. One with the label `agent` is shown while that agent is watched.
+# Readings: a source's Gauge, with exactly these labels. One of an agent is shown while that agent is watched.
 GAUGES: tuple[Family, ...] = ()

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from handrail.fields import ADDRESS, NAME, Address, Duration, Model, Name, Ratio, Url, WithSecrets
+from handrail.fields import ADDRESS, NAME, Address, Duration, Model, Name, PositiveDuration, Ratio, Url, WithSecrets
 from handrail.positions import Positions, YamlError, parse_yaml
 from handrail.references import broken_references
 from handrail.secret import Secret
@@ -63,7 +63,7 @@ class N8nSource(WithSecrets):
     api_key: Secret
     discover: bool = False
     exclude: tuple[str, ...] = ()
-    poll_interval: Duration = timedelta(seconds=10)
+    poll_interval: PositiveDuration = timedelta(seconds=10)
 
 
 class CloudflareSource(WithSecrets):
@@ -77,7 +77,7 @@ class CloudflareSource(WithSecrets):
     agent_metadata_key: str = "agent"
     workers: tuple[str, ...] = ()
     discover: bool = False
-    poll_interval: Duration = timedelta(seconds=30)
+    poll_interval: PositiveDuration = timedelta(seconds=30)
     hold_back: Duration = timedelta(seconds=60)
 
 
@@ -91,16 +91,16 @@ class Sources(Model):
 class LatencySla(Model):
     """How many calls in a row may not be slower than the threshold; `hold`: how long a breach fires."""
 
-    threshold: Duration = timedelta(seconds=5)
+    threshold: PositiveDuration = timedelta(seconds=5)
     consecutive_calls: int = Field(default=3, ge=1, le=100)
-    hold: Duration = timedelta(minutes=5)
+    hold: PositiveDuration = timedelta(minutes=5)
 
 
 class ErrorSla(Model):
     """Which share of calls may fail in a window."""
 
     ratio: Ratio = Decimal("0.02")
-    window: Duration = timedelta(minutes=10)
+    window: PositiveDuration = timedelta(minutes=10)
     min_calls: int = Field(default=1, ge=1)
     min_errors: int = Field(default=1, ge=1)
 
@@ -125,7 +125,7 @@ class Objective(Model):
     """The availability promised over a window."""
 
     availability: Ratio = Decimal("0.99")
-    window: Duration = timedelta(days=28)
+    window: PositiveDuration = timedelta(days=28)
 
 
 class HandoffSla(Model):
@@ -238,8 +238,8 @@ class Notify(Model):
 
     slack: Slack | None = None
     group_wait: Duration = timedelta(seconds=30)
-    group_interval: Duration = timedelta(minutes=5)
-    repeat_interval: Duration = timedelta(hours=4)
+    group_interval: PositiveDuration = timedelta(minutes=5)
+    repeat_interval: PositiveDuration = timedelta(hours=4)
 
 
 class Jira(WithSecrets):
@@ -267,7 +267,7 @@ class Receiver(WithSecrets):
     webhook_token: Secret = Secret(file=Path(".handrail/secrets/webhook_token"))
     operator_token: Secret = Secret(file=Path(".handrail/secrets/operator_token"))
     database_url: str = "sqlite:///.handrail/receiver/receiver.sqlite"
-    proof_window: Duration = timedelta(seconds=15)
+    proof_window: PositiveDuration = timedelta(seconds=15)
 
 
 class Exporter(Model):
@@ -281,9 +281,9 @@ class Prometheus(Model):
     """The Prometheus of the stack."""
 
     listen: Address = "127.0.0.1:9090"
-    scrape_interval: Duration = timedelta(seconds=15)
-    evaluation_interval: Duration = timedelta(seconds=15)
-    retention: Duration = timedelta(days=30)
+    scrape_interval: PositiveDuration = timedelta(seconds=15)
+    evaluation_interval: PositiveDuration = timedelta(seconds=15)
+    retention: PositiveDuration = timedelta(days=30)
 
 
 class Alertmanager(Model):

@@ -74,7 +74,7 @@ def install(state: Path, *, say: Say, search_path: str | None = None) -> None:
 
 
 def install_second(state: Path, *, say: Say, search_path: str | None = None) -> Path:
-    """Unpacks Debian unstable's Prometheus into `state`/bin-3, to test rules on a second version; its promtool."""
+    """Unpacks Debian unstable's Prometheus and Alertmanager into `state`/bin-3, for tests on a second version."""
     promtool = state / "bin-3" / "usr" / "bin" / "promtool"
     if promtool.exists():
         return promtool
@@ -83,10 +83,11 @@ def install_second(state: Path, *, say: Say, search_path: str | None = None) -> 
     own = _Apt(state / "apt")
     own.update()
     mirror, keyring = own.debian_mirror()
-    say(f"Fetching the newer Prometheus of Debian unstable into {state / 'bin-3'} …")
+    say(f"Fetching the newer Prometheus and Alertmanager of Debian unstable into {state / 'bin-3'} …")
     newer = _Apt(state / "apt-3", source=f"deb [signed-by={keyring}] {mirror} sid main")
     newer.update()
-    newer.unpack(["prometheus", "promtool"], state / "bin-3")
+    newer.unpack(["prometheus", "promtool", "prometheus-alertmanager"], state / "bin-3")
+    relocate(state / "bin-3" / "usr" / "bin" / "prometheus-alertmanager")
     for folder in ("apt", "apt-3"):
         shutil.rmtree(state / folder)
     if not promtool.exists():

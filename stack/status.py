@@ -79,6 +79,10 @@ def table(found: Sequence[Row]) -> Table:
 def welcome(settings: Settings, *, simulated: bool, world_url: str | None) -> Iterator[str]:
     """The one screen after a start: addresses, watched agents, what to do next."""
     yield ""
+    if simulated:
+        yield "  This is a simulated world: there is no handrail.yaml, so three demo agents with steady traffic are"
+        yield "  watched, and a simulated n8n, Cloudflare, model, Jira and Slack answer. Nothing leaves this machine."
+        yield ""
     yield f"  Agents, alerts, switches  {settings.receiver.public_url}/"
     yield f"  Prometheus                http://{reachable(settings.prometheus.listen)}"
     yield f"  Alertmanager              http://{reachable(settings.alertmanager.listen)}"

@@ -188,9 +188,10 @@ def test_the_screen_after_the_start_names_addresses_agents_and_next_steps(tmp_pa
     """Everything a person needs on the first minute, in one screen."""
     settings = load(simulated.write(tmp_path, Ports(offset=100)))
     text = list(status.welcome(settings, simulated=True, world_url="http://127.0.0.1:18200"))
-    assert len(text) <= 22
+    assert len(text) <= 24
     screen = "\n".join(text)
     for expected in (
+        "This is a simulated world",
         "http://127.0.0.1:9196/",
         "http://127.0.0.1:9190",
         "invoice-summary",

@@ -12,8 +12,8 @@ import exporter.app
 from cli.configuration import config_option, load_or_exit
 from drill.simulators.world import run as run_world
 from handrail import logs
+from handrail.agent_settings import EnvFileSwitch
 from handrail.ports import Ports
-from handrail.settings import EnvFileSwitch
 
 
 @click.command("exporter")

@@ -41,7 +41,9 @@ class ToolUse:
 class Call:
     """A finished call. (source, id) names it for ever, so that it can be read twice and counted once.
 
-    Both times are aware; an error carries its reason and a success has none.
+    Both times are aware; an error carries its reason and a success has none. `execution` is what several calls may
+    belong to, e.g. one run of a workflow; empty where the source knows of no such thing. `attempts` are those at the
+    provider: 0 for an answer from a cache.
     """
 
     source: str
@@ -64,6 +66,7 @@ class Call:
     attempts: int = 1
     cached: bool = False
     url: str | None = None
+    execution: str = ""
 
     def __post_init__(self) -> None:
         if self.started_at.tzinfo is None or self.finished_at.tzinfo is None:

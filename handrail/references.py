@@ -9,7 +9,8 @@ from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.parser import parse
 
 if TYPE_CHECKING:
-    from handrail.settings import Agent, Settings
+    from handrail.agent_settings import Agent
+    from handrail.settings import Settings
 
 AGENT_ALERTS = ("AgentSlowCallStreak", "AgentErrorRatioHigh", "AgentTokenUsageHigh")
 

@@ -6,16 +6,18 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError
 
-from handrail.fields import ADDRESS, NAME, Address, Duration, Model, Name, PositiveDuration, Ratio, Url, WithSecrets
+from handrail.agent_settings import Agent
+from handrail.fields import ADDRESS, NAME, Address, Duration, Model, Name, PositiveDuration, Url, WithSecrets
 from handrail.positions import Positions, YamlError, parse_yaml
 from handrail.references import broken_references
 from handrail.secret import Secret
+from handrail.sla import Sla
+from handrail.source_settings import Sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,177 +55,6 @@ class Team(Model):
 
     name: str = "Our team"
     contact: Contact = Contact()
-
-
-class N8nSource(WithSecrets):
-    """One n8n, read through its public API."""
-
-    name: Name
-    url: Url
-    api_key: Secret
-    discover: bool = False
-    exclude: tuple[str, ...] = ()
-    poll_interval: PositiveDuration = timedelta(seconds=10)
-
-
-class CloudflareSource(WithSecrets):
-    """One Cloudflare account with its AI Gateways."""
-
-    name: Name
-    url: Url = "https://api.cloudflare.com/client/v4"
-    account_id: str
-    api_token: Secret
-    gateways: tuple[str, ...] = ()
-    agent_metadata_key: str = "agent"
-    workers: tuple[str, ...] = ()
-    discover: bool = False
-    poll_interval: PositiveDuration = timedelta(seconds=30)
-    hold_back: Duration = timedelta(seconds=60)
-
-
-class Sources(Model):
-    """Where calls are read from."""
-
-    n8n: tuple[N8nSource, ...] = ()
-    cloudflare: tuple[CloudflareSource, ...] = ()
-
-
-class LatencySla(Model):
-    """How many calls in a row may not be slower than the threshold; `hold`: how long a breach fires."""
-
-    threshold: PositiveDuration = timedelta(seconds=5)
-    consecutive_calls: int = Field(default=3, ge=1, le=100)
-    hold: PositiveDuration = timedelta(minutes=5)
-
-
-class ErrorSla(Model):
-    """Which share of calls may fail in a window."""
-
-    ratio: Ratio = Decimal("0.02")
-    window: PositiveDuration = timedelta(minutes=10)
-    min_calls: int = Field(default=1, ge=1)
-    min_errors: int = Field(default=1, ge=1)
-
-    @field_validator("ratio")
-    @classmethod
-    def _can_be_exceeded(cls, value: Decimal) -> Decimal:
-        if value >= 1:
-            raise ValueError("100% of calls cannot be exceeded, so the alert could never fire; write less, e.g. 2%")
-        return value
-
-
-class TokenSla(Model):
-    """How far token usage may rise above the same hour of the last days."""
-
-    increase: Ratio = Decimal("0.30")
-    baseline_days: int = Field(default=7, ge=3, le=14)
-    min_tokens: int = Field(default=1000, ge=0)
-    for_: Duration = Field(default=timedelta(minutes=15), alias="for")
-
-
-class Objective(Model):
-    """The availability promised over a window."""
-
-    availability: Ratio = Decimal("0.99")
-    window: PositiveDuration = timedelta(days=28)
-
-
-class HandoffSla(Model):
-    """Below which confidence a person takes over."""
-
-    min_confidence: Ratio = Decimal("0.80")
-
-
-class Sla(Model):
-    """What an agent is held to."""
-
-    latency: LatencySla = LatencySla()
-    errors: ErrorSla = ErrorSla()
-    tokens: TokenSla = TokenSla()
-    objective: Objective = Objective()
-    handoff: HandoffSla = HandoffSla()
-
-
-class N8nAgent(Model):
-    """An agent that is a workflow in n8n, by name or id."""
-
-    n8n: str
-    workflow: str
-
-    @property
-    def source_ref(self) -> tuple[str, str]:
-        """The kind and name of the source that the agent's calls come from."""
-        return "n8n", self.n8n
-
-
-class GatewayAgent(Model):
-    """An agent that is told apart by the metadata of its requests through AI Gateway."""
-
-    ai_gateway: str
-    metadata: dict[str, str]
-
-    @property
-    def source_ref(self) -> tuple[str, str]:
-        """The kind and name of the source that the agent's calls come from."""
-        return "cloudflare", self.ai_gateway
-
-
-class N8nSwitch(Model):
-    """Unpublishes the workflow."""
-
-    n8n: Literal["deactivate"]
-
-    @property
-    def kind(self) -> str:
-        return "n8n"
-
-
-class EnvFileSwitch(Model):
-    """Writes AGENT_ENABLED=false into a file."""
-
-    env_file: Path
-
-    @property
-    def kind(self) -> str:
-        return "env_file"
-
-
-class Agent(WithSecrets):
-    """One agent, where its calls are read, what it is held to and how it is switched off."""
-
-    name: Name
-    source: N8nAgent | GatewayAgent = Field(alias="from")
-    sla: str = "default"
-    owner: str | None = None
-    schedule: str | None = None
-    confidence: str | None = None
-    kill_switch: N8nSwitch | EnvFileSwitch | None = None
-    kill_on: tuple[str, ...] = ()
-    handoff_token: Secret | None = None
-
-    @field_validator("source", "kill_switch", mode="before")
-    @classmethod
-    def _one_kind(cls, value: Any, info: Any) -> Any:
-        """Chooses the variant by its key, so that a typo inside it is reported once and not for every variant."""
-        kinds: dict[str, type[Model]] = (
-            {"n8n": N8nAgent, "ai_gateway": GatewayAgent}
-            if info.field_name == "source"
-            else {"n8n": N8nSwitch, "env_file": EnvFileSwitch}
-        )
-        if not isinstance(value, dict):
-            return value
-        for key, model in kinds.items():
-            if key in value:
-                return model.model_validate(value)
-        raise ValueError(f"name one of {', '.join(kinds)}")
-
-    @model_validator(mode="after")
-    def _switch_fits(self) -> Self:
-        if self.kill_on and self.kill_switch is None:
-            raise ValueError("kill_on needs a kill_switch: without one nothing could be switched off")
-        if isinstance(self.kill_switch, N8nSwitch) and not isinstance(self.source, N8nAgent):
-            raise ValueError("kill_switch n8n needs an agent that comes from n8n")
-        return self
 
 
 class Slack(WithSecrets):

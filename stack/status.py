@@ -10,10 +10,11 @@ from pathlib import Path
 
 from rich.table import Table
 
+from handrail.agent_settings import Agent, N8nAgent
 from handrail.clock import Clock
 from handrail.http import HttpClient
 from handrail.quantities import format_duration
-from handrail.settings import Agent, N8nAgent, Settings
+from handrail.settings import Settings
 from stack.health import is_healthy
 from stack.plan import reachable
 from stack.state import RUNNING, STOPPED, PartState, StackState

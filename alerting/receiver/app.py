@@ -29,11 +29,12 @@ from alerting.receiver.switches.n8n import N8nWorkflow
 from alerting.receiver.tickets import TicketDesk, TicketPort
 from alerting.receiver.worker import Backoff, Worker
 from handrail import __version__, logs
+from handrail.agent_settings import Agent, EnvFileSwitch, N8nAgent, N8nSwitch
 from handrail.clock import Clock, SystemClock
 from handrail.database import create_engine, migrate
 from handrail.http import HttpClient, build_client
 from handrail.redact import Redactor
-from handrail.settings import Agent, EnvFileSwitch, N8nAgent, N8nSwitch, Settings
+from handrail.settings import Settings
 
 Loop = Callable[[threading.Event], None]
 

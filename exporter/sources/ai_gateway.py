@@ -19,10 +19,11 @@ from exporter.errors import reason_of_status
 from exporter.sources import Batch, DownReason, SourceDown, State
 from exporter.sources.fetch import Fetcher
 from exporter.sources.reading import listing, mapping, moment, slug
+from handrail.agent_settings import Agent, GatewayAgent
 from handrail.clock import Clock
 from handrail.http import HttpClient
 from handrail.logs import LogOnce, get_logger
-from handrail.settings import Agent, CloudflareSource, GatewayAgent
+from handrail.source_settings import CloudflareSource
 
 PER_PAGE = 50
 OVERLAP = timedelta(minutes=5)

@@ -17,11 +17,11 @@ from exporter.sources.n8n_execution import Origin, Unreadable, calls_of
 from exporter.sources.n8n_state import Cursor, Row, has_ended, is_row
 from exporter.sources.n8n_workflows import Watch, Workflow, watch, workflow_of
 from exporter.sources.reading import moment
+from handrail.agent_settings import Agent, N8nAgent
 from handrail.clock import Clock
 from handrail.http import HttpClient
 from handrail.logs import LogOnce, get_logger
-from handrail.settings import Agent, N8nAgent
-from handrail.settings import N8nSource as N8nSettings
+from handrail.source_settings import N8nSource as N8nSettings
 
 _EXECUTIONS = "/api/v1/executions"
 _WORKFLOWS = "/api/v1/workflows"

@@ -8,7 +8,7 @@ from typing import Any
 
 from exporter.sources.n8n_runs import is_ai_root
 from exporter.sources.reading import MAX_NAME, listing, mapping, slug
-from handrail.settings import Agent, N8nAgent
+from handrail.agent_settings import Agent, N8nAgent
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from alerting.render import SecretFiles, configuration, render
-from handrail.settings import Settings, Sources
+from handrail.settings import Settings
+from handrail.source_settings import Sources
 
 FILES = ("rules/handrail.yml", "alertmanager.yml", "prometheus.yml")
 Rendered = Callable[..., Path]

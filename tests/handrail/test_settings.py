@@ -8,8 +8,9 @@ from decimal import Decimal
 
 import pytest
 
+from handrail.agent_settings import EnvFileSwitch
 from handrail.secret import SecretError
-from handrail.settings import EnvFileSwitch, Settings, SettingsError, load, parse
+from handrail.settings import Settings, SettingsError, load, parse
 
 BAD = pathlib.Path(__file__).resolve().parents[1] / "config" / "bad"
 MINIMAL = 'sources: {n8n: [{name: main, url: "http://127.0.0.1:5678", api_key_env: KEY}]}\n'

@@ -5,8 +5,9 @@ from __future__ import annotations
 import stat
 from datetime import timedelta
 
+from handrail.agent_settings import EnvFileSwitch
 from handrail.ports import Ports
-from handrail.settings import EnvFileSwitch, load
+from handrail.settings import load
 from stack import simulated
 
 

@@ -1,0 +1,93 @@
+"""The settings of one agent: where its calls are read, what it is held to and how it is switched off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from handrail.fields import Model, Name, WithSecrets
+from handrail.secret import Secret
+
+
+class N8nAgent(Model):
+    """An agent that is a workflow in n8n, by name or id."""
+
+    n8n: str
+    workflow: str
+
+    @property
+    def source_ref(self) -> tuple[str, str]:
+        """The kind and name of the source that the agent's calls come from."""
+        return "n8n", self.n8n
+
+
+class GatewayAgent(Model):
+    """An agent that is told apart by the metadata of its requests through AI Gateway."""
+
+    ai_gateway: str
+    metadata: dict[str, str]
+
+    @property
+    def source_ref(self) -> tuple[str, str]:
+        """The kind and name of the source that the agent's calls come from."""
+        return "cloudflare", self.ai_gateway
+
+
+class N8nSwitch(Model):
+    """Unpublishes the workflow."""
+
+    n8n: Literal["deactivate"]
+
+    @property
+    def kind(self) -> str:
+        return "n8n"
+
+
+class EnvFileSwitch(Model):
+    """Writes AGENT_ENABLED=false into a file."""
+
+    env_file: Path
+
+    @property
+    def kind(self) -> str:
+        return "env_file"
+
+
+class Agent(WithSecrets):
+    """One agent, where its calls are read, what it is held to and how it is switched off."""
+
+    name: Name
+    source: N8nAgent | GatewayAgent = Field(alias="from")
+    sla: str = "default"
+    owner: str | None = None
+    schedule: str | None = None
+    confidence: str | None = None
+    kill_switch: N8nSwitch | EnvFileSwitch | None = None
+    kill_on: tuple[str, ...] = ()
+    handoff_token: Secret | None = None
+
+    @field_validator("source", "kill_switch", mode="before")
+    @classmethod
+    def _one_kind(cls, value: Any, info: Any) -> Any:
+        """Chooses the variant by its key, so that a typo inside it is reported once and not for every variant."""
+        kinds: dict[str, type[Model]] = (
+            {"n8n": N8nAgent, "ai_gateway": GatewayAgent}
+            if info.field_name == "source"
+            else {"n8n": N8nSwitch, "env_file": EnvFileSwitch}
+        )
+        if not isinstance(value, dict):
+            return value
+        for key, model in kinds.items():
+            if key in value:
+                return model.model_validate(value)
+        raise ValueError(f"name one of {', '.join(kinds)}")
+
+    @model_validator(mode="after")
+    def _switch_fits(self) -> Self:
+        if self.kill_on and self.kill_switch is None:
+            raise ValueError("kill_on needs a kill_switch: without one nothing could be switched off")
+        if isinstance(self.kill_switch, N8nSwitch) and not isinstance(self.source, N8nAgent):
+            raise ValueError("kill_switch n8n needs an agent that comes from n8n")
+        return self

@@ -16,10 +16,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.utils import floatToGoString
 from sqlalchemy.exc import SQLAlchemyError
 
+from exporter.counts import confidence_bounds, duration_bounds
 from exporter.errors import REASONS
 from exporter.families import AGENT_COUNTERS, GAUGES, SOURCE_COUNTERS, Family
-from exporter.ledger import Ledger, Snapshot, Streak, confidence_bounds, duration_bounds
+from exporter.ledger import Ledger
 from exporter.poller import SourceHealth
+from exporter.snapshot import Snapshot
+from exporter.streaks import Streak
 from handrail.logs import LogOnce, get_logger
 from handrail.settings import Settings
 

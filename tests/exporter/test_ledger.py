@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 
 from exporter.calls import Call, TokenUsage
-from exporter.ledger import Ledger, Snapshot, Streak, confidence_bounds, duration_bounds
+from exporter.counts import confidence_bounds, duration_bounds
+from exporter.ledger import Ledger
+from exporter.snapshot import Snapshot
 from exporter.sources import Batch, Running, SourceDown
+from exporter.streaks import Streak
 from exporter.tables import calls_table
 from handrail.clock import Clock
 from handrail.database import create_engine

@@ -1,0 +1,79 @@
+"""What calls add to the totals and histograms; added up first, so that a batch costs few statements."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+
+from sqlalchemy import Connection
+
+from exporter.calls import Call
+from exporter.sources import Count
+from exporter.tables import buckets_table, totals_table, upsert
+from handrail.settings import Settings
+
+INFINITY = float("inf")
+
+
+def duration_bounds(settings: Settings) -> tuple[float, ...]:
+    """Upper bounds of the duration histogram: a usual ladder and every latency threshold."""
+    ladder = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+    thresholds = (sla.latency.threshold.total_seconds() for sla in settings.slas.values())
+    return tuple(sorted({*ladder, *thresholds}))
+
+
+def confidence_bounds(settings: Settings) -> tuple[float, ...]:
+    """Upper bounds of the confidence histogram: tenths and every confidence below which work is handed off."""
+    tenths = (step / 10 for step in range(1, 11))
+    return tuple(sorted({*tenths, *(float(sla.handoff.min_confidence) for sla in settings.slas.values())}))
+
+
+class Counts:
+    """What a set of calls adds."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._bounds = {
+            "call_duration_seconds": duration_bounds(settings),
+            "call_confidence_ratio": confidence_bounds(settings),
+        }
+        self._totals: dict[tuple[str, str, str], float] = defaultdict(float)
+        self._buckets: dict[tuple[str, str, float], int] = defaultdict(int)
+
+    def add(self, call: Call) -> None:
+        """Count one call that was not counted before."""
+        model = call.model or "unknown"
+        self._count("calls", call.agent, source=call.source, model=model, outcome=call.outcome)
+        if call.error_reason:
+            self._count("call_errors", call.agent, reason=call.error_reason)
+        basis = call.tokens.basis
+        if basis == "unknown":
+            self._count("calls_without_usage", call.agent)
+        for kind, tokens in (("input", call.tokens.tokens_in), ("output", call.tokens.tokens_out)):
+            if tokens is not None:
+                self._count("tokens", call.agent, tokens, model=model, token_type=kind, basis=basis)
+        if call.cost_usd is not None:
+            self._count("cost_usd", call.agent, float(call.cost_usd))
+        self._count("tool_calls", call.agent, call.tool_calls)
+        self._count("tool_errors", call.agent, call.tool_errors)
+        self._observe("call_duration_seconds", call.agent, call.duration.total_seconds())
+        if call.confidence is not None:
+            self._observe("call_confidence_ratio", call.agent, call.confidence)
+
+    def add_count(self, count: Count) -> None:
+        """Count what a source counted by itself."""
+        self._count(count.metric, count.agent, count.amount, **count.labels)
+
+    def _count(self, metric: str, agent: str, amount: float = 1, **labels: str) -> None:
+        self._totals[metric, agent, json.dumps(sorted(labels.items()))] += amount
+
+    def _observe(self, metric: str, agent: str, value: float) -> None:
+        bound = next((bound for bound in self._bounds[metric] if value <= bound), INFINITY)
+        self._buckets[metric, agent, bound] += 1
+        self._count(f"{metric}_sum", agent, value)
+
+    def store(self, connection: Connection) -> None:
+        """Add all of it to what is stored."""
+        totals = [{"metric": m, "agent": a, "labels": lb, "value": v} for (m, a, lb), v in self._totals.items()]
+        buckets = [{"metric": m, "agent": a, "le": le, "observations": n} for (m, a, le), n in self._buckets.items()]
+        upsert(connection, totals_table, totals, add=("value",))
+        upsert(connection, buckets_table, buckets, add=("observations",))

@@ -1,0 +1,74 @@
+"""What the ledger holds, as values for the metrics."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, select
+
+from exporter.streaks import Streak, streaks_of
+from exporter.tables import agents_table, buckets_table, gauges_table, shown_table, sources_table, totals_table
+
+
+@dataclass(frozen=True, slots=True)
+class AgentState:
+    """What a source last said about an agent."""
+
+    source: str
+    discovered: bool
+    enabled: bool | None
+    running: int
+    oldest_running: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """What is stored about a source; `last_success` is 0 before its first."""
+
+    last_success: float
+    gap: int
+    visible_workflows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything the metrics show, as of one moment. Labels of totals are sorted pairs without the agent."""
+
+    totals: Mapping[tuple[str, str, tuple[tuple[str, str], ...]], float]
+    buckets: Mapping[tuple[str, str], Mapping[float, int]]
+    streaks: Mapping[str, Streak]
+    agents: Mapping[str, AgentState]
+    sources: Mapping[str, SourceState]
+    shown: frozenset[str]
+    gauges: Mapping[tuple[str, tuple[tuple[str, str], ...]], float] = field(default_factory=dict)
+
+
+def take(connection: Connection) -> Snapshot:
+    """Read everything; consistent when the connection is in one transaction."""
+    buckets: dict[tuple[str, str], dict[float, int]] = defaultdict(dict)
+    for row in connection.execute(select(buckets_table)):
+        buckets[row.metric, row.agent][row.le] = row.observations
+    return Snapshot(
+        totals={
+            (row.metric, row.agent, tuple(map(tuple, json.loads(row.labels)))): row.value
+            for row in connection.execute(select(totals_table))
+        },
+        buckets=buckets,
+        streaks=streaks_of(connection),
+        agents={
+            row.agent: AgentState(row.source, row.discovered, row.enabled, row.running, row.oldest_running)
+            for row in connection.execute(select(agents_table))
+        },
+        sources={
+            row.source: SourceState(row.last_success, row.gap, row.visible_workflows)
+            for row in connection.execute(select(sources_table))
+        },
+        shown=frozenset(connection.scalars(select(shown_table.c.series))),
+        gauges={
+            (row.metric, tuple(map(tuple, json.loads(row.labels)))): row.value
+            for row in connection.execute(select(gauges_table))
+        },
+    )

@@ -1,0 +1,62 @@
+"""How many calls in a row were slow, in the order in which they ended; kept in the ledger, so a restart breaks none."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Connection, select
+
+from exporter.calls import Call
+from exporter.tables import streaks_table, upsert
+from handrail.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Streak:
+    """How many calls in a row were slow, when that last went too far (0: never), how often; the last call's end."""
+
+    length: int = 0
+    last_breach: float = 0.0
+    breaches: int = 0
+    last_call: float = 0.0
+
+
+def advance(streak: Streak, call: Call, threshold: timedelta, consecutive_calls: int, now: float) -> Streak:
+    """The streak after one more call. A slow call is slow whatever its outcome; any other call ends the streak.
+
+    A breach is counted once per streak; its time moves on with every further slow call, so that an alert on it holds.
+    """
+    last_call = max(streak.last_call, call.finished_at.timestamp())
+    if call.duration <= threshold:
+        return Streak(0, streak.last_breach, streak.breaches, last_call)
+    length = streak.length + 1
+    if length < consecutive_calls:
+        return Streak(length, streak.last_breach, streak.breaches, last_call)
+    return Streak(length, now, streak.breaches + (length == consecutive_calls), last_call)
+
+
+def advance_streaks(connection: Connection, new: Iterable[Call], settings: Settings, now: float) -> None:
+    """Move the stored streaks on by calls in the order in which they ended."""
+    by_agent: dict[str, list[Call]] = defaultdict(list)
+    for call in new:
+        by_agent[call.agent].append(call)
+    for agent, calls in by_agent.items():
+        sla = settings.sla_of(agent).latency
+        before = streaks_of(connection, agent)
+        streak = before.get(agent, Streak())
+        for call in calls:
+            streak = advance(streak, call, sla.threshold, sla.consecutive_calls, now)
+        values = {"streak": streak.length, "last_breach": streak.last_breach, "breaches": streak.breaches}
+        upsert(connection, streaks_table, [{"agent": agent} | values | {"last_call": streak.last_call}], add=())
+
+
+def streaks_of(connection: Connection, agent: str | None = None) -> dict[str, Streak]:
+    """The stored streaks, of all agents or of one."""
+    statement = select(streaks_table) if agent is None else select(streaks_table).where(streaks_table.c.agent == agent)
+    return {
+        row.agent: Streak(row.streak, row.last_breach, row.breaches, row.last_call)
+        for row in connection.execute(statement)
+    }

@@ -8,6 +8,7 @@ from collections import defaultdict
 from sqlalchemy import Connection
 
 from exporter.calls import Call
+from exporter.label_sets import OTHER, UNKNOWN, LabelSets
 from exporter.sources import Count
 from exporter.tables import buckets_table, totals_table, upsert
 from handrail.settings import Settings
@@ -31,7 +32,8 @@ def confidence_bounds(settings: Settings) -> tuple[float, ...]:
 class Counts:
     """What a set of calls adds."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, label_sets: LabelSets) -> None:
+        self._label_sets = label_sets
         self._bounds = {
             "call_duration_seconds": duration_bounds(settings),
             "call_confidence_ratio": confidence_bounds(settings),
@@ -41,20 +43,21 @@ class Counts:
 
     def add(self, call: Call) -> None:
         """Count one call that was not counted before."""
-        model = call.model or "unknown"
+        model = call.model or UNKNOWN
         self._count("calls", call.agent, source=call.source, model=model, outcome=call.outcome)
         if call.error_reason:
             self._count("call_errors", call.agent, reason=call.error_reason)
         basis = call.tokens.basis
-        if basis == "unknown":
+        if basis == "unknown" and not call.cached:
             self._count("calls_without_usage", call.agent)
         for kind, tokens in (("input", call.tokens.tokens_in), ("output", call.tokens.tokens_out)):
             if tokens is not None:
                 self._count("tokens", call.agent, tokens, model=model, token_type=kind, basis=basis)
         if call.cost_usd is not None:
             self._count("cost_usd", call.agent, float(call.cost_usd))
-        self._count("tool_calls", call.agent, call.tool_calls)
-        self._count("tool_errors", call.agent, call.tool_errors)
+        self._count("attempts", call.agent, call.attempts)
+        self._count("cached_calls", call.agent, call.cached)
+        self._count_tools(call)
         self._observe("call_duration_seconds", call.agent, call.duration.total_seconds())
         if call.confidence is not None:
             self._observe("call_confidence_ratio", call.agent, call.confidence)
@@ -63,8 +66,19 @@ class Counts:
         """Count what a source counted by itself."""
         self._count(count.metric, count.agent, count.amount, **count.labels)
 
+    def _count_tools(self, call: Call) -> None:
+        """By name what is told by name; the rest of the sums has none."""
+        for tool in call.tools:
+            self._count("tool_calls", call.agent, tool.calls, tool=tool.name)
+            self._count("tool_errors", call.agent, tool.errors, tool=tool.name)
+        calls = call.tool_calls - sum(tool.calls for tool in call.tools)
+        errors = call.tool_errors - sum(tool.errors for tool in call.tools)
+        self._count("tool_calls", call.agent, max(calls, 0), tool=OTHER)
+        self._count("tool_errors", call.agent, max(errors, 0), tool=OTHER)
+
     def _count(self, metric: str, agent: str, amount: float = 1, **labels: str) -> None:
-        self._totals[metric, agent, json.dumps(sorted(labels.items()))] += amount
+        values = {label: self._label_sets.value(agent, label, name) for label, name in labels.items()}
+        self._totals[metric, agent, json.dumps(sorted(values.items()))] += amount
 
     def _observe(self, metric: str, agent: str, value: float) -> None:
         bound = next((bound for bound in self._bounds[metric] if value <= bound), INFINITY)
@@ -77,3 +91,4 @@ class Counts:
         buckets = [{"metric": m, "agent": a, "le": le, "observations": n} for (m, a, le), n in self._buckets.items()]
         upsert(connection, totals_table, totals, add=("value",))
         upsert(connection, buckets_table, buckets, add=("observations",))
+        self._label_sets.store(connection)

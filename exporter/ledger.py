@@ -15,11 +15,13 @@ from sqlalchemy import Connection, Engine, delete, select
 
 from exporter.calls import Call
 from exporter.counts import Counts
+from exporter.label_sets import LabelSets
+from exporter.migrations import MIGRATIONS
 from exporter.snapshot import Snapshot, take
 from exporter.sources import Batch, State
 from exporter.standing import store_standing
 from exporter.streaks import advance_streaks
-from exporter.tables import MIGRATIONS, calls_table, dialect_insert, insert_or_ignore, shown_table, sources_table
+from exporter.tables import calls_table, dialect_insert, insert_or_ignore, shown_table, sources_table
 from handrail.clock import Clock
 from handrail.database import migrate, reading
 from handrail.settings import Settings
@@ -52,7 +54,8 @@ class Ledger:
         now = self._clock.now().timestamp()
         with self._engine.begin() as connection:
             new = _insert_new(connection, batch.calls, now)
-            counts = Counts(self._settings)
+            agents = {call.agent for call in new} | {count.agent for count in batch.counts}
+            counts = Counts(self._settings, LabelSets.of(connection, agents))
             for call in new:
                 counts.add(call)
             for count in batch.counts:
@@ -81,7 +84,7 @@ class Ledger:
     def snapshot(self) -> Snapshot:
         """All that the metrics show, read in one transaction."""
         with reading(self._engine).connect() as connection:
-            return take(connection)
+            return take(connection, self._clock.now())
 
 
 def _insert_new(connection: Connection, calls: Iterable[Call], now: float) -> list[Call]:
@@ -114,5 +117,9 @@ def _row(call: Call, now: float) -> dict[str, Any]:
         "tool_calls": call.tool_calls,
         "tool_errors": call.tool_errors,
         "url": call.url,
+        "execution": call.execution,
+        "model_calls": call.model_calls,
+        "attempts": call.attempts,
+        "cached": call.cached,
         "ingested_at": now,
     }

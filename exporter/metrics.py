@@ -18,7 +18,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from exporter.counts import confidence_bounds, duration_bounds
 from exporter.errors import REASONS
+from exporter.executions import Heaviest
 from exporter.families import AGENT_COUNTERS, GAUGES, SOURCE_COUNTERS, Family
+from exporter.label_sets import OTHER
 from exporter.ledger import Ledger
 from exporter.poller import SourceHealth
 from exporter.snapshot import Snapshot
@@ -81,6 +83,7 @@ class LedgerCollector:
                 *(self._counter(counter, agents, snapshot, hold) for counter in AGENT_COUNTERS),
                 *(_histogram(histogram, agents, snapshot, hold) for histogram in self._histograms),
                 *_about_streaks(agents, snapshot, hold),
+                *_about_executions(agents, snapshot),
                 *self._about_sources(snapshot),
                 *(_source_counter(counter, snapshot, hold) for counter in SOURCE_COUNTERS),
                 *(_readings(family, agents, snapshot) for family in GAUGES),
@@ -173,6 +176,8 @@ def _labels_from_the_start(counter: Family, agent: _Present) -> list[tuple[str, 
         return [(agent.source, "unknown", outcome) for outcome in ("success", "error")]
     if counter.name == "call_errors":
         return [(reason,) for reason in REASONS]
+    if counter.labels == ("tool",):
+        return [(OTHER,)]
     return [()] if not counter.labels else []
 
 
@@ -247,6 +252,15 @@ def _about_streaks(agents: list[_Present], snapshot: Snapshot, hold: _Hold) -> I
         breach.add_metric((agent.name,), streak.last_breach)
         breaches.add_metric((agent.name,), streak.breaches if hold(breaches.name, (agent.name,)) else 0)
     yield from (length, breach, breaches)
+
+
+def _about_executions(agents: list[_Present], snapshot: Snapshot) -> Iterator[Metric]:
+    recent = "in one execution, the most among those with a call that ended in the last 10 minutes."
+    for name, text in (("model_calls", "Model calls"), ("tool_calls", "Tool calls"), ("tokens", "Tokens")):
+        family = _gauge(f"execution_{name}_max", f"{text} {recent}", "agent")
+        for agent in agents:
+            family.add_metric((agent.name,), getattr(snapshot.heaviest.get(agent.name, Heaviest()), name))
+        yield family
 
 
 def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:

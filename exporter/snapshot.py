@@ -6,11 +6,16 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, select
 
+from exporter.executions import Heaviest, heaviest
 from exporter.streaks import Streak, streaks_of
 from exporter.tables import agents_table, buckets_table, gauges_table, shown_table, sources_table, totals_table
+
+# An execution that ended longer ago says nothing about a loop that runs now.
+RECENT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +49,10 @@ class Snapshot:
     sources: Mapping[str, SourceState]
     shown: frozenset[str]
     gauges: Mapping[tuple[str, tuple[tuple[str, str], ...]], float] = field(default_factory=dict)
+    heaviest: Mapping[str, Heaviest] = field(default_factory=dict)
 
 
-def take(connection: Connection) -> Snapshot:
+def take(connection: Connection, now: datetime) -> Snapshot:
     """Read everything; consistent when the connection is in one transaction."""
     buckets: dict[tuple[str, str], dict[float, int]] = defaultdict(dict)
     for row in connection.execute(select(buckets_table)):
@@ -71,4 +77,5 @@ def take(connection: Connection) -> Snapshot:
             (row.metric, tuple(map(tuple, json.loads(row.labels)))): row.value
             for row in connection.execute(select(gauges_table))
         },
+        heaviest=heaviest(connection, (now - RECENT).timestamp()),
     )

@@ -1,17 +1,17 @@
-"""The ledger's schema, and the two statements that SQLite and PostgreSQL spell alike but SQLAlchemy does not."""
+"""The ledger's tables, as the migrations leave them, and the statements that SQLAlchemy has once for each dialect."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Connection, Float, Index, Integer, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Connection, Float, Index, Integer, MetaData, Table, Text, text
 from sqlalchemy.dialects import postgresql, sqlite
 
-_metadata = MetaData()
+metadata = MetaData()
 
 calls_table = Table(
     "calls",
-    _metadata,
+    metadata,
     Column("source", Text, primary_key=True),
     Column("id", Text, primary_key=True),
     Column("agent", Text, nullable=False),
@@ -31,11 +31,16 @@ calls_table = Table(
     Column("tool_errors", Integer, nullable=False),
     Column("url", Text),
     Column("ingested_at", Float, nullable=False),
+    Column("execution", Text, nullable=False, server_default=text("''")),
+    Column("model_calls", Integer, nullable=False, server_default=text("0")),
+    Column("attempts", Integer, nullable=False, server_default=text("1")),
+    Column("cached", Boolean, nullable=False, server_default=text("false")),
     Index("calls_by_end", "finished_at"),
+    Index("calls_by_execution", "source", "execution"),
 )
 totals_table = Table(
     "totals",
-    _metadata,
+    metadata,
     Column("metric", Text, primary_key=True),
     Column("agent", Text, primary_key=True),
     Column("labels", Text, primary_key=True),
@@ -43,7 +48,7 @@ totals_table = Table(
 )
 buckets_table = Table(
     "buckets",
-    _metadata,
+    metadata,
     Column("metric", Text, primary_key=True),
     Column("agent", Text, primary_key=True),
     Column("le", Float, primary_key=True),
@@ -51,7 +56,7 @@ buckets_table = Table(
 )
 streaks_table = Table(
     "streaks",
-    _metadata,
+    metadata,
     Column("agent", Text, primary_key=True),
     Column("streak", Integer, nullable=False),
     Column("last_breach", Float, nullable=False),
@@ -60,7 +65,7 @@ streaks_table = Table(
 )
 sources_table = Table(
     "source_state",
-    _metadata,
+    metadata,
     Column("source", Text, primary_key=True),
     Column("state", Text, nullable=False),
     Column("last_success", Float, nullable=False),
@@ -69,7 +74,7 @@ sources_table = Table(
 )
 agents_table = Table(
     "agents",
-    _metadata,
+    metadata,
     Column("source", Text, primary_key=True),
     Column("agent", Text, primary_key=True),
     Column("discovered", Boolean, nullable=False),
@@ -79,15 +84,20 @@ agents_table = Table(
 )
 gauges_table = Table(
     "gauges",
-    _metadata,
+    metadata,
     Column("source", Text, primary_key=True),
     Column("metric", Text, primary_key=True),
     Column("labels", Text, primary_key=True),
     Column("value", Float, nullable=False),
 )
-shown_table = Table("shown", _metadata, Column("series", Text, primary_key=True))
-
-MIGRATIONS = (_metadata.create_all,)
+shown_table = Table("shown", metadata, Column("series", Text, primary_key=True))
+label_values_table = Table(
+    "label_values",
+    metadata,
+    Column("agent", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+)
 
 
 def dialect_insert(connection: Connection, table: Table) -> Any:

@@ -3,92 +3,25 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 
-from exporter.calls import Call, TokenUsage
+from exporter.calls import TokenUsage, ToolUse
 from exporter.counts import confidence_bounds, duration_bounds
 from exporter.ledger import Ledger
-from exporter.snapshot import Snapshot
-from exporter.sources import Batch, Running, SourceDown
+from exporter.sources import Running, SourceDown
 from exporter.streaks import Streak
 from exporter.tables import calls_table
 from handrail.clock import Clock
 from handrail.database import create_engine
 from handrail.settings import Settings, parse
-
-SOURCE = "n8n/main"
-START = datetime(2026, 11, 23, 12, tzinfo=UTC)
-CONFIG = """
-sources: {n8n: [{name: main, url: "http://n8n.test", api_key_env: KEY}]}
-agents:
-  - {name: a, from: {n8n: main, workflow: A}}
-"""
-
-
-class StandingClock:
-    """Time that tests set."""
-
-    def __init__(self) -> None:
-        self.time = START
-        self.elapsed = 0.0
-
-    def now(self) -> datetime:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.elapsed
-
-    def sleep(self, seconds: float) -> None:
-        self.elapsed += seconds
-
-
-def call(number: int = 0, *, duration_s: float = 1.0, agent: str = "a", **fields: object) -> Call:
-    end = START + timedelta(seconds=number)
-    duration = timedelta(seconds=duration_s)
-    values: dict[str, object] = {
-        "source": SOURCE,
-        "id": str(number),
-        "agent": agent,
-        "started_at": end - duration,
-        "finished_at": end,
-        "duration": duration,
-        "outcome": "success",
-    }
-    return Call(**(values | fields))  # type: ignore[arg-type]  # fields are what a test says
-
-
-def batch(*calls: Call, **fields: object) -> Batch:
-    return Batch(**({"state": {}, "calls": calls} | fields))  # type: ignore[arg-type]  # as above
-
-
-@pytest.fixture
-def config() -> Settings:
-    return parse(CONFIG)
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = create_engine(f"sqlite:///{tmp_path}/ledger.sqlite")
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def ledger(engine: Engine, config: Settings, clock: Clock) -> Ledger:
-    return Ledger(engine, config, clock)
-
-
-def total(snapshot: Snapshot, metric: str, agent: str = "a") -> float:
-    return sum(value for (name, who, _), value in snapshot.totals.items() if (name, who) == (metric, agent))
+from tests.exporter.making import CONFIG, SOURCE, START, StandingClock, batch, call, total
 
 
 def test_calls_and_cursor_are_stored_together(ledger: Ledger) -> None:
@@ -126,6 +59,8 @@ def test_everything_about_a_call_is_counted(ledger: Ledger) -> None:
         confidence=0.31,
         tool_calls=2,
         tool_errors=1,
+        tools=(ToolUse("Search", 1),),
+        attempts=3,
     )
     ledger.commit(SOURCE, batch(failed, call(2)))
     totals = ledger.snapshot().totals
@@ -137,10 +72,24 @@ def test_everything_about_a_call_is_counted(ledger: Ledger) -> None:
     assert totals["tokens", "a", (("basis", "actual"), ("model", "m"), ("token_type", "output"))] == 4
     assert totals["calls_without_usage", "a", ()] == 1
     assert totals["cost_usd", "a", ()] == 0.25
-    assert (totals["tool_calls", "a", ()], totals["tool_errors", "a", ()]) == (2, 1)
+    search, other = (("tool", "Search"),), (("tool", "other"),)
+    assert (totals["tool_calls", "a", search], totals["tool_errors", "a", search]) == (1, 0)
+    assert (totals["tool_calls", "a", other], totals["tool_errors", "a", other]) == (1, 1)
+    assert totals["attempts", "a", ()] == 4
     assert totals["call_duration_seconds_sum", "a", ()] == 4.0
     assert ledger.snapshot().buckets["call_duration_seconds", "a"] == {5.0: 1, 1.0: 1}
     assert ledger.snapshot().buckets["call_confidence_ratio", "a"] == {0.4: 1}
+
+
+def test_an_answer_from_a_cache_lacks_no_usage(ledger: Ledger) -> None:
+    """A cached call asked no provider: it used no tokens, and that is known."""
+    ledger.commit(SOURCE, batch(call(1, cached=True, attempts=0), call(2)))
+    snapshot = ledger.snapshot()
+    assert (total(snapshot, "cached_calls"), total(snapshot, "calls_without_usage"), total(snapshot, "attempts")) == (
+        1,
+        1,
+        1,
+    )
 
 
 def streak(ledger: Ledger) -> Streak:

@@ -13,19 +13,14 @@ from prometheus_client import CollectorRegistry
 
 from exporter.ledger import Ledger
 from exporter.metrics import LedgerCollector
-from exporter.poller import Poller, Pollers, SourceHealth
-from exporter.sources import Source
-from exporter.sources.ai_gateway import AiGatewaySource
-from exporter.sources.n8n import N8nSource
+from exporter.poller import Poller, Pollers
 from exporter.sources.n8n_execution import compile_path
+from exporter.watch import Wiring
 from exporter.web import MetricsServer
 from handrail.clock import Clock, SystemClock
 from handrail.database import create_engine
-from handrail.http import build_client
 from handrail.logs import get_logger
 from handrail.settings import Problem, Settings, SettingsError
-
-_REQUEST_TIMEOUT_S = 10.0
 
 
 def run(settings: Settings) -> None:
@@ -57,10 +52,10 @@ def running(
         engine = create_engine(settings.exporter.database_url)
         stack.callback(engine.dispose)
         ledger = Ledger(engine, settings, clock)
-        watched = list(_sources(settings, clock, transport, stack))
+        watched = Wiring(settings, clock, stack=stack, transport=transport).watched()
         registry = CollectorRegistry()
-        registry.register(LedgerCollector(settings, ledger, [health for _, health in watched]))
-        pollers = Pollers([Poller(source, ledger, health, get_logger("poller")) for source, health in watched])
+        registry.register(LedgerCollector(settings, ledger, [each.health for each in watched]))
+        pollers = Pollers([Poller(each.source, ledger, each.health, get_logger("poller")) for each in watched])
         ready = threading.Event()
         server = MetricsServer(host, int(port), registry, ready.is_set)
         stack.callback(server.close)
@@ -68,7 +63,7 @@ def running(
         pollers.start()
         stack.callback(pollers.stop)
         ready.set()
-        log.info("started", address=f"{host}:{server.port}", sources=[health.name for _, health in watched])
+        log.info("started", address=f"{host}:{server.port}", sources=[each.health.name for each in watched])
         yield server
         ready.clear()
     log.info("stopped")
@@ -85,21 +80,3 @@ def check(settings: Settings) -> None:
             problems.append(Problem(f"agents.{number}.confidence", None, str(error)))
     if problems:
         raise SettingsError(problems)
-
-
-def _sources(
-    settings: Settings, clock: Clock, transport: httpx.BaseTransport | None, stack: ExitStack
-) -> Iterator[tuple[Source, SourceHealth]]:
-    for n8n in settings.sources.n8n:
-        health = SourceHealth(f"n8n/{n8n.name}")
-        client = stack.enter_context(build_client(base_url=n8n.url, timeout_s=_REQUEST_TIMEOUT_S, transport=transport))
-        yield N8nSource(n8n, settings.agents, clock, client=client, on_request=health.count_request), health
-    for cloudflare in settings.sources.cloudflare:
-        health = SourceHealth(f"cloudflare/{cloudflare.name}")
-        client = stack.enter_context(
-            build_client(base_url=cloudflare.url, timeout_s=_REQUEST_TIMEOUT_S, transport=transport)
-        )
-        yield (
-            AiGatewaySource(cloudflare, settings.agents, clock, client=client, on_request=health.count_request),
-            health,
-        )

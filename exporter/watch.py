@@ -1,0 +1,79 @@
+"""What is watched: each configured source with its HTTP client and its health, built from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import httpx
+
+from exporter.poller import SourceHealth
+from exporter.sources import Source
+from exporter.sources.ai_gateway import AiGatewaySource
+from exporter.sources.n8n import N8nSource
+from handrail.clock import Clock
+from handrail.http import HttpClient, build_client
+from handrail.settings import Settings
+from handrail.source_settings import CloudflareSource as CloudflareSettings
+from handrail.source_settings import N8nSource as N8nSettings
+
+_REQUEST_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A source and what this process sees of it."""
+
+    source: Source
+    health: SourceHealth
+
+
+class Wiring:
+    """Builds sources. What it opened is closed with `stack`; `health_of` gives a source's health by its name."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        *,
+        stack: ExitStack,
+        transport: httpx.BaseTransport | None = None,
+        health_of: Callable[[str], SourceHealth] = SourceHealth,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._stack = stack
+        self._transport = transport
+        self._health_of = health_of
+
+    def watched(self) -> list[Watched]:
+        """Every source that the settings name, in their order."""
+        found: list[Watched] = []
+        for n8n in self._settings.sources.n8n:
+            found += self._n8n(n8n)
+        for cloudflare in self._settings.sources.cloudflare:
+            found += self._cloudflare(cloudflare)
+        return found
+
+    def _client(self, url: str) -> HttpClient:
+        client = build_client(base_url=url, timeout_s=_REQUEST_TIMEOUT_S, transport=self._transport)
+        return self._stack.enter_context(client)
+
+    def _n8n(self, n8n: N8nSettings) -> Iterator[Watched]:
+        health = self._health_of(f"n8n/{n8n.name}")
+        source = N8nSource(
+            n8n, self._settings.agents, self._clock, client=self._client(n8n.url), on_request=health.count_request
+        )
+        yield Watched(source, health)
+
+    def _cloudflare(self, cloudflare: CloudflareSettings) -> Iterator[Watched]:
+        health = self._health_of(f"cloudflare/{cloudflare.name}")
+        source = AiGatewaySource(
+            cloudflare,
+            self._settings.agents,
+            self._clock,
+            client=self._client(cloudflare.url),
+            on_request=health.count_request,
+        )
+        yield Watched(source, health)

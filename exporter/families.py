@@ -28,7 +28,9 @@ AGENT_COUNTERS = (
 )
 
 # Counted by a source's Count without an agent.
-SOURCE_COUNTERS: tuple[Family, ...] = ()
+SOURCE_COUNTERS = (
+    Family("source_executions", "Executions that ended and were seen, of any workflow.", ("source", "status")),
+)
 
 # Readings: a source's Gauge, with exactly these labels. One of an agent is shown while that agent is watched.
 GAUGES: tuple[Family, ...] = ()

@@ -6,14 +6,15 @@ only, because they are large and hold prompts.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from exporter.calls import Call
-from exporter.sources import Batch, Running, SourceDown, State
+from exporter.sources import Batch, Count, Running, SourceDown, State
 from exporter.sources.fetch import Fetcher, TooLarge
-from exporter.sources.n8n_execution import Origin, Unreadable, calls_of
+from exporter.sources.n8n_execution import TERMINAL, Origin, Unreadable, calls_of
 from exporter.sources.n8n_state import Cursor, Row, has_ended, is_row
 from exporter.sources.n8n_workflows import Watch, Workflow, watch, workflow_of
 from exporter.sources.reading import moment
@@ -107,6 +108,7 @@ class N8nSource:
             agents=frozenset(watched.discovered.values()),
             enabled=watched.enabled,
             gap=found.gap,
+            counts=self._counts(ended),
             visible_workflows=len(self._workflows),
             trouble=trouble,
         )
@@ -171,6 +173,14 @@ class N8nSource:
                 found.gap += 1
             elif cursor.meet(row):
                 yield row
+
+    def _counts(self, ended: Iterable[Row]) -> tuple[Count, ...]:
+        """All executions that were seen to end, watched or not; every status from the start, with 0."""
+        found = Counter(row["status"] for row in ended)
+        return tuple(
+            Count("source_executions", found[status], labels={"source": self.name, "status": status})
+            for status in sorted(TERMINAL)
+        )
 
     def _execution(self, number: int, *, with_data: bool = False) -> Row | None:
         path = f"{_EXECUTIONS}/{number}"

@@ -1,18 +1,24 @@
-"""Ledgers for the tests of the exporter."""
+"""Ledgers for the tests of the exporter, and sources over a simulated n8n."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from sqlalchemy import Engine
 
+from drill.simulators.n8n import N8nSimulator
 from exporter.ledger import Ledger
+from exporter.sources.n8n import N8nSource
 from handrail.clock import Clock
 from handrail.database import create_engine
+from handrail.http import build_client
 from handrail.settings import Settings, parse
 from tests.exporter.making import CONFIG
+from tests.exporter.n8n_reading import CONFIG as N8N_CONFIG
+from tests.exporter.n8n_reading import Reading, Requests
 
 
 @pytest.fixture
@@ -41,3 +47,34 @@ def second_engine(tmp_path: Path) -> Iterator[Engine]:
 def ledger(engine: Engine, config: Settings, clock: Clock) -> Ledger:
     """An empty ledger."""
     return Ledger(engine, config, clock)
+
+
+@pytest.fixture
+def open_reading(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Reading]]:
+    """Opens a source over a simulated n8n, or over any `app` that answers in its place."""
+    monkeypatch.setenv("N8N_KEY", "n8n-key")
+    clients = []
+
+    def make(config: str = N8N_CONFIG, n8n: N8nSimulator | None = None, app: object = None) -> Reading:
+        simulator = n8n or N8nSimulator(clock)
+        parsed: Settings = parse(config)
+        transport = httpx.WSGITransport(app=app or simulator)  # type: ignore[arg-type]
+        client = build_client(base_url="http://n8n.test", transport=transport)
+        clients.append(client)
+        requests = Requests()
+        (n8n_settings,) = parsed.sources.n8n
+        source = N8nSource(n8n_settings, parsed.agents, clock, client=client, on_request=requests)
+        return Reading(simulator, source, requests)
+
+    yield make
+    for client in clients:
+        client.close()
+
+
+@pytest.fixture
+def reading(open_reading: Callable[..., Reading]) -> Reading:
+    """A first poll of an n8n with one workflow has been made."""
+    opened = open_reading()
+    opened.n8n.add_workflow("Invoice summary")
+    opened.poll()
+    return opened

@@ -18,7 +18,7 @@ from exporter.errors import REASONS
 from exporter.ledger import Ledger
 from exporter.metrics import LedgerCollector
 from exporter.poller import FAILURE_REASONS, SourceHealth
-from exporter.sources import Batch, Running
+from exporter.sources import Batch, Count, Running
 from handrail.clock import Clock
 from handrail.database import create_engine
 from handrail.settings import Settings, parse
@@ -203,7 +203,11 @@ def full(exporter: Exporter) -> bytes:
     """A scrape with every metric that there is."""
     tokens = TokenUsage(7, 1, "estimate")
     exporter.ingest(
-        call(1, model="m", tokens=tokens), enabled={"a": True}, running={"a": Running(1, NOW)}, visible_workflows=1
+        call(1, model="m", tokens=tokens),
+        enabled={"a": True},
+        running={"a": Running(1, NOW)},
+        visible_workflows=1,
+        counts=(Count("source_executions", labels={"source": SOURCE, "status": "success"}),),
     )
     exporter.scrape()
     return generate_latest(exporter.registry)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,88 +11,12 @@ import pytest
 
 from drill.simulators.n8n import N8nSimulator
 from drill.simulators.wire import Refused, json_response
-from exporter.calls import Call, TokenUsage
-from exporter.sources import Batch, SourceDown, State
-from exporter.sources.n8n import N8nSource
-from handrail.clock import Clock
+from exporter.calls import TokenUsage
+from exporter.sources import SourceDown
 from handrail.http import build_client
-from handrail.settings import Settings, parse
-
-CONFIG = """
-sources: {n8n: [{name: main, url: "http://n8n.test", api_key_env: N8N_KEY, poll_interval: 2s}]}
-agents:
-  - {name: invoices, from: {n8n: main, workflow: Invoice summary}, confidence: $.confidence}
-"""
-DISCOVER = CONFIG.replace("poll_interval: 2s", "poll_interval: 2s, discover: true, exclude: [Private]")
-
-
-@dataclass
-class Requests:
-    """Counts the requests; `then` is run when the given number of them is reached."""
-
-    count: int = 0
-    at: int = -1
-    then: Callable[[], None] = lambda: None
-
-    def __call__(self, _status: str) -> None:
-        self.count += 1
-        if self.count == self.at:
-            self.then()
-
-
-@dataclass
-class Reading:
-    """A source over a simulator, with the state that a ledger would keep."""
-
-    n8n: N8nSimulator
-    source: N8nSource
-    requests: Requests
-    state: State = field(default_factory=dict)
-    calls: dict[str, Call] = field(default_factory=dict)
-    repeated: int = 0
-
-    def poll(self) -> Batch:
-        batch = self.source.poll(self.state)
-        self.state = batch.state
-        self.repeated += sum(call.id in self.calls for call in batch.calls)
-        self.calls |= {call.id: call for call in batch.calls}
-        return batch
-
+from tests.exporter.n8n_reading import DISCOVER, Reading
 
 Open = Callable[..., Reading]
-
-
-@pytest.fixture
-def open_reading(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
-    monkeypatch.setenv("N8N_KEY", "n8n-key")
-    clients = []
-
-    def make(config: str = CONFIG, n8n: N8nSimulator | None = None) -> Reading:
-        simulator = n8n or N8nSimulator(clock)
-        parsed: Settings = parse(config)
-        client = build_client(base_url="http://n8n.test", transport=httpx.WSGITransport(app=simulator))
-        clients.append(client)
-        requests = Requests()
-        (n8n_settings,) = parsed.sources.n8n
-        source = N8nSource(n8n_settings, parsed.agents, clock, client=client, on_request=requests)
-        return Reading(simulator, source, requests)
-
-    yield make
-    for client in clients:
-        client.close()
-
-
-@pytest.fixture
-def reading(open_reading: Open) -> Reading:
-    """A first poll of an n8n with one workflow has been made."""
-    opened = open_reading()
-    opened.n8n.add_workflow("Invoice summary")
-    opened.poll()
-    return opened
-
-
-def workflow(reading: Reading, name: str = "Invoice summary") -> str:
-    return next(key for key, found in reading.n8n.workflows.items() if found.name == name)
 
 
 def test_what_ended_before_the_first_start_is_not_counted(open_reading: Open, clock: Any) -> None:
@@ -110,7 +33,7 @@ def test_what_ended_before_the_first_start_is_not_counted(open_reading: Open, cl
 
 def test_a_call_is_reported_with_all_that_is_known(reading: Reading) -> None:
     """Agent, duration, outcome, tokens and confidence come from the execution's data."""
-    key = workflow(reading)
+    key = reading.workflow()
     number = reading.n8n.call(key, duration_s=7.5, outcome="tool_error", tokens_in=100, tokens_out=20, confidence=0.4)
     (call,) = reading.poll().calls
     assert (call.source, call.agent, call.outcome, call.error_reason) == ("n8n/main", "invoices", "error", "tool_error")
@@ -126,14 +49,14 @@ def test_a_call_is_reported_with_all_that_is_known(reading: Reading) -> None:
 )
 def test_every_way_to_end_is_told_apart(reading: Reading, outcome: Any, reason: str | None) -> None:
     """A time-out, which n8n writes as canceled, a crash and a failed model each have their reason."""
-    reading.n8n.call(workflow(reading), outcome=outcome)
+    reading.n8n.call(reading.workflow(), outcome=outcome)
     (call,) = reading.poll().calls
     assert call.error_reason == reason
 
 
 def test_started_early_and_finished_late_is_counted_once(reading: Reading, clock: Any) -> None:
     """An execution far below the highest id is found when it ends, however many ended in between."""
-    key = workflow(reading)
+    key = reading.workflow()
     early = reading.n8n.start(key)
     for _ in range(5):
         reading.n8n.call(key)
@@ -150,7 +73,7 @@ def test_started_early_and_finished_late_is_counted_once(reading: Reading, clock
 @pytest.mark.parametrize("status", ["running", "waiting", "new"])
 def test_what_has_not_ended_is_running_and_no_call(reading: Reading, clock: Any, status: str) -> None:
     """Running, waiting and queued executions are shown as running and counted when they end."""
-    number = reading.n8n.start(workflow(reading), status=status)
+    number = reading.n8n.start(reading.workflow(), status=status)
     clock.advance(3)
     batch = reading.poll()
     assert batch.calls == ()
@@ -163,7 +86,7 @@ def test_what_has_not_ended_is_running_and_no_call(reading: Reading, clock: Any,
 
 def test_a_stop_by_hand_is_canceled(reading: Reading) -> None:
     """A person who stops an execution made no time-out."""
-    number = reading.n8n.start(workflow(reading))
+    number = reading.n8n.start(reading.workflow())
     reading.poll()
     stopped = build_client(base_url="http://n8n.test", transport=httpx.WSGITransport(app=reading.n8n))
     with stopped:
@@ -175,8 +98,8 @@ def test_a_stop_by_hand_is_canceled(reading: Reading) -> None:
 @pytest.mark.parametrize(("mode", "counted"), [("manual", 0), ("retry", 1), ("integrated", 1), ("trigger", 1)])
 def test_test_runs_of_the_editor_are_not_counted(reading: Reading, mode: str, counted: int) -> None:
     """Retries and watched sub-workflows are calls; what somebody tries out is none."""
-    reading.n8n.call(workflow(reading), mode=mode)
-    running = reading.n8n.start(workflow(reading), mode=mode)
+    reading.n8n.call(reading.workflow(), mode=mode)
+    running = reading.n8n.start(reading.workflow(), mode=mode)
     batch = reading.poll()
     assert (len(batch.calls), batch.running["invoices"].count) == (counted, counted)
     reading.n8n.finish(running)
@@ -195,7 +118,7 @@ def test_only_watched_workflows_are_read_in_detail(reading: Reading) -> None:
 def test_more_than_a_page_is_read_to_the_end(reading: Reading) -> None:
     """After a busy time every page down to the known ones is read; details are read in several polls."""
     for _ in range(260):
-        reading.n8n.call(workflow(reading))
+        reading.n8n.call(reading.workflow())
     reading.poll()
     reading.poll()
     assert (len(reading.calls), reading.repeated) == (260, 0)
@@ -203,7 +126,7 @@ def test_more_than_a_page_is_read_to_the_end(reading: Reading) -> None:
 
 def test_an_execution_that_vanishes_is_a_gap(reading: Reading) -> None:
     """A workflow that does not save its successes leaves a 404: it ran, and that is all that is known."""
-    reading.n8n.start(workflow(reading))
+    reading.n8n.start(reading.workflow())
     reading.poll()
     lost = reading.n8n.executions.pop()
     reading.n8n.executions.append(lost)
@@ -242,7 +165,7 @@ FAULTS = [
 @pytest.mark.parametrize(("fault", "reason"), FAULTS)
 def test_a_source_that_is_down_says_why_and_loses_nothing(reading: Reading, fault: str, reason: str) -> None:
     """Whatever n8n answers instead, what was open and what ended meanwhile is counted once it is back."""
-    key = workflow(reading)
+    key = reading.workflow()
     running = reading.n8n.start(key)
     reading.n8n.call(key)
     reading.n8n.faults.set(fault)
@@ -260,7 +183,7 @@ def test_a_source_that_is_down_says_why_and_loses_nothing(reading: Reading, faul
 @pytest.mark.parametrize("after", range(1, 9))
 def test_a_failure_in_the_middle_of_a_poll_loses_nothing(reading: Reading, fault: str, after: int) -> None:
     """Whichever request of a poll fails, what the poll could not read is read by the next ones, and once."""
-    key = workflow(reading)
+    key = reading.workflow()
     running = [reading.n8n.start(key) for _ in range(2)]
     reading.poll()
     for number in running:
@@ -279,7 +202,7 @@ def test_a_failure_in_the_middle_of_a_poll_loses_nothing(reading: Reading, fault
 
 def test_details_that_can_never_be_read_do_not_stop_the_rest(reading: Reading) -> None:
     """An execution whose data n8n cannot give is counted by its row after three tries, and others are not held up."""
-    key = workflow(reading)
+    key = reading.workflow()
     broken = reading.n8n.call(key, outcome="error", duration_s=4)
     reading.n8n.execution(broken).detail = _raise_server_error  # type: ignore[method-assign,assignment]
     reading.n8n.call(key)
@@ -318,7 +241,7 @@ def test_discovery_watches_published_agents(open_reading: Open) -> None:
     batch = reading.poll()
     assert batch.agents == {"support-mail-chat"}
     assert batch.enabled == {"invoices": True, "support-mail-chat": True}
-    reading.n8n.call(workflow(reading, "Support: Mail & Chat!"))
+    reading.n8n.call(reading.workflow("Support: Mail & Chat!"))
     assert [call.agent for call in reading.poll().calls] == ["support-mail-chat"]
 
 
@@ -369,9 +292,9 @@ def test_a_renamed_workflow_is_an_agent_of_the_new_name(open_reading: Open) -> N
 def test_an_n8n_that_counts_anew_is_noticed(reading: Reading, open_reading: Open, clock: Any) -> None:
     """After a reset the same ids mean other executions; they are counted as what they are."""
     for _ in range(5):
-        reading.n8n.call(workflow(reading))
+        reading.n8n.call(reading.workflow())
     reading.poll()
-    reading.n8n.start(workflow(reading))
+    reading.n8n.start(reading.workflow())
     reading.poll()
     reading.poll()
     clock.advance(60)

@@ -89,8 +89,8 @@ class World:
             case ("finish", int(which)) if self.unfinished:
                 self.n8n.finish(self.unfinished.pop(which % len(self.unfinished)))
 
-    def counted(self) -> float:
-        return sum(value for (metric, _, _), value in self.ledger.snapshot().totals.items() if metric == "calls")
+    def counted(self, counter: str = "calls") -> float:
+        return sum(value for (metric, _, _), value in self.ledger.snapshot().totals.items() if metric == counter)
 
     def close(self) -> None:
         self.client.close()
@@ -112,4 +112,5 @@ def test_whatever_happens_each_call_is_counted_once(steps: list[str | tuple[str,
         for _ in range(4):
             world.poller.poll_once()
         assert world.counted() == len(world.n8n.executions)
+        assert world.counted("source_executions") == len(world.n8n.executions)
         world.close()

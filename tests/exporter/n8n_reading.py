@@ -1,0 +1,55 @@
+"""A source over a simulated n8n, with the state that a ledger would keep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from drill.simulators.n8n import N8nSimulator
+from exporter.calls import Call
+from exporter.sources import Batch, State
+from exporter.sources.n8n import N8nSource
+
+CONFIG = """
+sources: {n8n: [{name: main, url: "http://n8n.test", api_key_env: N8N_KEY, poll_interval: 2s}]}
+agents:
+  - {name: invoices, from: {n8n: main, workflow: Invoice summary}, confidence: $.confidence}
+"""
+DISCOVER = CONFIG.replace("poll_interval: 2s", "poll_interval: 2s, discover: true, exclude: [Private]")
+
+
+@dataclass
+class Requests:
+    """Counts the requests; `then` is run when the given number of them is reached."""
+
+    count: int = 0
+    at: int = -1
+    then: Callable[[], None] = lambda: None
+
+    def __call__(self, _status: str) -> None:
+        self.count += 1
+        if self.count == self.at:
+            self.then()
+
+
+@dataclass
+class Reading:
+    """Polls, and keeps what was found; `repeated` is how many calls were reported more than once."""
+
+    n8n: N8nSimulator
+    source: N8nSource
+    requests: Requests
+    state: State = field(default_factory=dict)
+    calls: dict[str, Call] = field(default_factory=dict)
+    repeated: int = 0
+
+    def poll(self) -> Batch:
+        batch = self.source.poll(self.state)
+        self.state = batch.state
+        self.repeated += sum(call.id in self.calls for call in batch.calls)
+        self.calls |= {call.id: call for call in batch.calls}
+        return batch
+
+    def workflow(self, name: str = "Invoice summary") -> str:
+        """The id of the workflow of that name."""
+        return next(key for key, found in self.n8n.workflows.items() if found.name == name)

@@ -220,7 +220,9 @@ class N8nSimulator:
         found = [
             execution
             for execution in reversed(self.executions)
-            if (execution.status == status if status else execution.status != "running")
+            if execution.kept
+            and execution.listed
+            and (execution.status == status if status else execution.status != "running")
             and query.get("workflowId", execution.workflow.id) == execution.workflow.id
             and (last is None or execution.id < last)
             and (after is None or (execution.started is not None and execution.started >= after))
@@ -237,6 +239,8 @@ class N8nSimulator:
         try:
             execution = self.execution(number)
         except KeyError:
+            return message(404, "Not Found")
+        if not execution.kept:
             return message(404, "Not Found")
         return json_response(execution.detail(include_data=request.query.get("includeData") == "true"))
 

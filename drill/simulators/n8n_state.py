@@ -134,7 +134,11 @@ class Workflow:
 
 @dataclass
 class Execution:
-    """One execution; ids are sequential integers that the API writes as strings."""
+    """One execution; ids are sequential integers that the API writes as strings.
+
+    One that is not `kept` (not saved, pruned, deleted) is a 404; one that is not `listed` waits in a queue where only
+    its id finds it.
+    """
 
     id: int
     workflow: Workflow
@@ -147,6 +151,8 @@ class Execution:
     version_id: str
     custom_data: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    kept: bool = True
+    listed: bool = True
 
     def row(self) -> dict[str, Any]:
         """A row of the list, without data."""

@@ -18,7 +18,7 @@ from handrail.http import build_client
 from handrail.settings import Settings, parse
 from tests.exporter.making import CONFIG
 from tests.exporter.n8n_reading import CONFIG as N8N_CONFIG
-from tests.exporter.n8n_reading import Reading, Requests
+from tests.exporter.n8n_reading import Front, Reading, Requests
 
 
 @pytest.fixture
@@ -51,20 +51,20 @@ def ledger(engine: Engine, config: Settings, clock: Clock) -> Ledger:
 
 @pytest.fixture
 def open_reading(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Reading]]:
-    """Opens a source over a simulated n8n, or over any `app` that answers in its place."""
+    """Opens a source over a simulated n8n."""
     monkeypatch.setenv("N8N_KEY", "n8n-key")
     clients = []
 
-    def make(config: str = N8N_CONFIG, n8n: N8nSimulator | None = None, app: object = None) -> Reading:
+    def make(config: str = N8N_CONFIG, n8n: N8nSimulator | None = None) -> Reading:
         simulator = n8n or N8nSimulator(clock)
         parsed: Settings = parse(config)
-        transport = httpx.WSGITransport(app=app or simulator)  # type: ignore[arg-type]
-        client = build_client(base_url="http://n8n.test", transport=transport)
+        front = Front(simulator)
+        client = build_client(base_url="http://n8n.test", transport=httpx.WSGITransport(app=front))
         clients.append(client)
         requests = Requests()
         (n8n_settings,) = parsed.sources.n8n
         source = N8nSource(n8n_settings, parsed.agents, clock, client=client, on_request=requests)
-        return Reading(simulator, source, requests)
+        return Reading(simulator, source, requests, front)
 
     yield make
     for client in clients:

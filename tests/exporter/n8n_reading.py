@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from drill.simulators.n8n import N8nSimulator
+from drill.simulators.wire import Request, Response, answer
 from exporter.calls import Call
 from exporter.sources import Batch, State
 from exporter.sources.n8n import N8nSource
@@ -32,6 +35,24 @@ class Requests:
             self.then()
 
 
+class Front:
+    """Stands before an n8n: notes every request, and answers those for which `instead` has an answer."""
+
+    def __init__(self, behind: WSGIApplication) -> None:
+        self._behind = behind
+        self.requests: list[Request] = []
+        self.instead: Callable[[Request], Response | None] = lambda _request: None
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        headers = {key[5:].lower().replace("_", "-"): value for key, value in environ.items() if key[:5] == "HTTP_"}
+        query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
+        request = Request(environ["REQUEST_METHOD"], environ["PATH_INFO"], query, headers, b"")
+        self.requests.append(request)
+        if given := self.instead(request):
+            return answer(lambda _request: given, environ, start_response)
+        return self._behind(environ, start_response)
+
+
 @dataclass
 class Reading:
     """Polls, and keeps what was found; `repeated` is how many calls were reported more than once."""
@@ -39,6 +60,7 @@ class Reading:
     n8n: N8nSimulator
     source: N8nSource
     requests: Requests
+    front: Front
     state: State = field(default_factory=dict)
     calls: dict[str, Call] = field(default_factory=dict)
     repeated: int = 0

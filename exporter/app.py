@@ -12,10 +12,9 @@ import httpx
 from prometheus_client import CollectorRegistry
 
 from exporter.ledger import Ledger
+from exporter.live import Live
 from exporter.metrics import LedgerCollector
-from exporter.poller import Poller, Pollers
 from exporter.sources.n8n_execution import compile_path
-from exporter.watch import Wiring
 from exporter.web import MetricsServer
 from handrail.clock import Clock, SystemClock
 from handrail.database import create_engine
@@ -52,20 +51,16 @@ def running(
         engine = create_engine(settings.exporter.database_url)
         stack.callback(engine.dispose)
         ledger = Ledger(engine, settings, clock)
-        watched = Wiring(settings, clock, stack=stack, transport=transport).watched()
+        live = Live(settings, ledger, clock, transport=transport)
         registry = CollectorRegistry()
-        registry.register(LedgerCollector(settings, ledger, [each.health for each in watched]))
-        pollers = Pollers([Poller(each.source, ledger, each.health, get_logger("poller")) for each in watched])
-        ready = threading.Event()
-        server = MetricsServer(host, int(port), registry, ready.is_set)
+        registry.register(LedgerCollector(settings, ledger, live.sources))
+        server = MetricsServer(host, int(port), registry, healthy=live.healthy, ready=live.ready)
         stack.callback(server.close)
         server.start()
-        pollers.start()
-        stack.callback(pollers.stop)
-        ready.set()
-        log.info("started", address=f"{host}:{server.port}", sources=[each.health.name for each in watched])
+        live.start()
+        stack.callback(live.stop)
+        log.info("started", address=f"{host}:{server.port}", sources=[health.name for health in live.sources])
         yield server
-        ready.clear()
     log.info("stopped")
 
 

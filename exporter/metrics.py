@@ -20,9 +20,9 @@ from exporter.counts import confidence_bounds, duration_bounds
 from exporter.errors import REASONS
 from exporter.executions import Heaviest
 from exporter.families import AGENT_COUNTERS, GAUGES, SOURCE_COUNTERS, Family
+from exporter.health import SourceHealth
 from exporter.label_sets import OTHER
 from exporter.ledger import Ledger
-from exporter.poller import SourceHealth
 from exporter.snapshot import Snapshot
 from exporter.streaks import Streak
 from handrail.logs import LogOnce, get_logger

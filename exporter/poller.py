@@ -1,85 +1,77 @@
-"""One thread per source: a source that is down is retried ever more slowly and never holds up another one."""
+"""One thread per source: a source that is down is retried ever more slowly and never holds up another one.
+
+Stopping takes `STOP_WITHIN_S` at most: what is not read by then is dropped whole and read again after the next start.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from exporter.health import REFUSALS, FailureReason, SourceHealth
 from exporter.ledger import Ledger
-from exporter.sources import DOWN_REASONS, DownReason, Source, SourceDown
+from exporter.sources import Batch, Source, SourceDown
+from handrail.clock import Clock, SystemClock
 from handrail.logs import Logger, LogOnce
-
-FailureReason = DownReason | Literal["internal"]
-FAILURE_REASONS: tuple[FailureReason, ...] = (*DOWN_REASONS, "internal")
 
 MAX_PAUSE_S = 60.0
 MAX_RETRY_AFTER_S = 3600.0
-_JOIN_S = 10.0
+# Less than the 10 s that the stack's supervisor and Docker wait before they kill.
+STOP_WITHIN_S = 5.0
 
 
-class SourceHealth:
-    """What this process has seen of a source; thread-safe. `up` is what the last poll found, False before the first."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._lock = threading.Lock()
-        self._up = False
-        self._errors: Counter[FailureReason] = Counter()
-        self._requests: Counter[str] = Counter()
-
-    @property
-    def up(self) -> bool:
-        """Whether the last poll succeeded."""
-        return self._up
-
-    @property
-    def errors(self) -> dict[FailureReason, int]:
-        """Failed polls by reason, also those that never occurred."""
-        with self._lock:
-            return {reason: self._errors[reason] for reason in FAILURE_REASONS}
-
-    @property
-    def requests(self) -> dict[str, int]:
-        """Requests by HTTP status; `none` where no answer came."""
-        with self._lock:
-            return {"200": 0, **self._requests}
-
-    def succeeded(self) -> None:
-        """The last poll succeeded."""
-        self._up = True
-
-    def failed(self, reason: FailureReason) -> None:
-        """The last poll failed."""
-        with self._lock:
-            self._up = False
-            self._errors[reason] += 1
-
-    def count_request(self, status: str) -> None:
-        """One request was answered with this status."""
-        with self._lock:
-            self._requests[status] += 1
+class PollStopped(Exception):
+    """The process wants to stop, so the poll asks for nothing more. It is neither a success nor a failure."""
 
 
 class Poller:
-    """Polls one source and stores what it finds. A failed poll stores nothing that was not read completely."""
+    """Polls one source and stores what it finds. A failed poll stores nothing that was not read completely.
 
-    def __init__(self, source: Source, ledger: Ledger, health: SourceHealth, logger: Logger) -> None:
+    `what_to_do` is asked when the source refuses the credential: how a person mends that.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        ledger: Ledger,
+        health: SourceHealth,
+        logger: Logger,
+        *,
+        clock: Clock | None = None,
+        what_to_do: Callable[[FailureReason], str] | None = None,
+    ) -> None:
         self._source = source
         self._ledger = ledger
         self._health = health
         self._logger = logger
         self._log_once = LogOnce(logger)
+        self._clock = clock or SystemClock()
+        self._what_to_do = what_to_do
         self._failures = 0
+        self._committing = threading.Lock()
+        self._abandoned = False
+
+    @property
+    def name(self) -> str:
+        """The name of its source."""
+        return self._source.name
 
     def poll_once(self) -> float:
         """Poll once; the seconds to wait until the next poll. Raises nothing that a source may do wrong."""
+        began = self._clock.monotonic()
+        try:
+            pause = self._poll()
+        except PollStopped:
+            return self._source.poll_interval_s
+        self._health.took(self._clock.monotonic() - began)
+        return pause
+
+    def _poll(self) -> float:
         try:
             batch = self._source.poll(self._ledger.state(self._source.name))
-            self._ledger.commit(self._source.name, batch)
+            self._commit(batch)
             if batch.trouble:
                 raise batch.trouble
         except SourceDown as down:
@@ -92,9 +84,23 @@ class Poller:
         self._warn_of_blindness(batch.visible_workflows)
         return self._source.poll_interval_s
 
+    def abandon(self) -> None:
+        """From now on nothing that this poller reads is stored; a commit under way is waited for."""
+        with self._committing:
+            self._abandoned = True
+
+    def _commit(self, batch: Batch) -> None:
+        with self._committing:
+            if self._abandoned:
+                raise PollStopped
+            self._ledger.commit(self._source.name, batch)
+
     def _failed(self, reason: FailureReason, text: str, retry_after_s: float | None = None) -> float:
-        self._health.failed(reason)
-        self._log_once.failed(self._source.name, reason, text=text)
+        details = {"text": text}
+        if self._what_to_do and reason in REFUSALS:
+            details["what_to_do"] = self._what_to_do(reason)
+        self._health.failed(reason, "; ".join(details.values()))
+        self._log_once.failed(self._source.name, reason, **details)
         self._failures += 1
         pause = self._source.poll_interval_s * 2.0 ** min(self._failures - 1, 16)
         limit = max(MAX_PAUSE_S, self._source.poll_interval_s)
@@ -120,12 +126,17 @@ class Poller:
 
 
 class Pollers:
-    """All pollers, each in its own thread."""
+    """All pollers, each in its own thread. `stopping` is set when they are to end."""
 
-    def __init__(self, pollers: Sequence[Poller]) -> None:
-        self._stop = threading.Event()
+    def __init__(
+        self, pollers: Sequence[Poller], logger: Logger, *, stopping: threading.Event, clock: Clock | None = None
+    ) -> None:
+        self._pollers = pollers
+        self._logger = logger
+        self._clock = clock or SystemClock()
+        self._stopping = stopping
         self._threads = [
-            threading.Thread(target=poller.run, args=(self._stop,), name="poller", daemon=True) for poller in pollers
+            threading.Thread(target=poller.run, args=(stopping,), name="poller", daemon=True) for poller in pollers
         ]
 
     def start(self) -> None:
@@ -133,8 +144,21 @@ class Pollers:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def dead(self) -> list[str]:
+        """The sources that nobody polls any more though nobody asked for that."""
+        if self._stopping.is_set():
+            return []
+        ended = (thread.ident is not None and not thread.is_alive() for thread in self._threads)
+        return [poller.name for poller, has_ended in zip(self._pollers, ended, strict=True) if has_ended]
+
     def stop(self) -> None:
-        """End polling; waits for polls in flight as long as a request may take, no longer."""
-        self._stop.set()
+        """End polling: each poll in flight ends with its present request, or its findings are dropped whole."""
+        self._stopping.set()
+        deadline = self._clock.monotonic() + STOP_WITHIN_S
         for thread in self._threads:
-            thread.join(timeout=_JOIN_S)
+            thread.join(timeout=max(0.0, deadline - self._clock.monotonic()))
+        for poller, thread in zip(self._pollers, self._threads, strict=True):
+            if thread.is_alive():
+                poller.abandon()
+                self._logger.warning("poll_abandoned", source=poller.name, after_s=STOP_WITHIN_S)

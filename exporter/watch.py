@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 import httpx
 
-from exporter.poller import SourceHealth
+from exporter.health import SourceHealth
+from exporter.poller import PollStopped
 from exporter.sources import Source
 from exporter.sources.ai_gateway import AiGatewaySource
 from exporter.sources.n8n import N8nSource
@@ -30,7 +32,10 @@ class Watched:
 
 
 class Wiring:
-    """Builds sources. What it opened is closed with `stack`; `health_of` gives a source's health by its name."""
+    """Builds sources. What it opened is closed with `stack`; `health_of` gives a source's health by its name.
+
+    Once `stopping` is set no request begins any more: a poll in flight ends with the one it waits for.
+    """
 
     def __init__(
         self,
@@ -40,12 +45,14 @@ class Wiring:
         stack: ExitStack,
         transport: httpx.BaseTransport | None = None,
         health_of: Callable[[str], SourceHealth] = SourceHealth,
+        stopping: threading.Event | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._stack = stack
         self._transport = transport
         self._health_of = health_of
+        self._stopping = stopping or threading.Event()
 
     def watched(self) -> list[Watched]:
         """Every source that the settings name, in their order."""
@@ -58,7 +65,12 @@ class Wiring:
 
     def _client(self, url: str) -> HttpClient:
         client = build_client(base_url=url, timeout_s=_REQUEST_TIMEOUT_S, transport=self._transport)
+        client.event_hooks = {"request": [self._refuse_when_stopping]}
         return self._stack.enter_context(client)
+
+    def _refuse_when_stopping(self, _request: httpx.Request) -> None:
+        if self._stopping.is_set():
+            raise PollStopped
 
     def _n8n(self, n8n: N8nSettings) -> Iterator[Watched]:
         health = self._health_of(f"n8n/{n8n.name}")

@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
+from exporter.probes import Probe
 from handrail.logs import get_logger
+
+Ask = Callable[[], Probe]
 
 _TEXT = "text/plain; charset=utf-8"
 _CLIENT_TIMEOUT_S = 10.0
@@ -21,9 +24,9 @@ _CLIENT_TIMEOUT_S = 10.0
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], registry: CollectorRegistry, ready: Callable[[], bool]) -> None:
+    def __init__(self, address: tuple[str, int], registry: CollectorRegistry, probes: dict[str, Ask]) -> None:
         self.registry = registry
-        self.ready = ready
+        self.probes = probes
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
@@ -46,11 +49,9 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/metrics":
             encode, content_type = choose_encoder(self.headers.get("Accept", ""))
             self._answer(200, encode(self.server.registry), content_type)
-        elif path == "/-/healthy":
-            self._answer(200, b"healthy\n", _TEXT)
-        elif path == "/-/ready":
-            ready = self.server.ready()
-            self._answer(200 if ready else 503, b"ready\n" if ready else b"not ready\n", _TEXT)
+        elif ask := self.server.probes.get(path):
+            probe = ask()
+            self._answer(200 if probe.good else 503, probe.text.encode(), _TEXT)
         else:
             self._answer(404, b"/metrics is what there is\n", _TEXT)
 
@@ -68,8 +69,8 @@ class _Handler(BaseHTTPRequestHandler):
 class MetricsServer:
     """The exporter's HTTP server in a thread of its own; port 0 takes a free one."""
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, ready: Callable[[], bool]) -> None:
-        self._server = _Server((host, port), registry, ready)
+    def __init__(self, host: str, port: int, registry: CollectorRegistry, *, healthy: Ask, ready: Ask) -> None:
+        self._server = _Server((host, port), registry, {"/-/healthy": healthy, "/-/ready": ready})
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="metrics", daemon=True)
 
     @property

@@ -76,7 +76,7 @@ def test_the_server_answers_what_it_should(tmp_path: Path, n8n: N8nSimulator) ->
     """Health and readiness, both text formats, and a plain 404 for the rest."""
     with running(settings_of(tmp_path, "http://n8n.test"), transport=httpx.WSGITransport(app=n8n)) as server:
         assert get(server.port, "/-/healthy")[:2] == (200, "healthy\n")
-        assert get(server.port, "/-/ready")[:2] == (200, "ready\n")
+        assert eventually(lambda: get(server.port, "/-/ready")[:2] == (200, "ready\nn8n/main: up\n"))
         assert get(server.port, "/metrics?x=1", accept="*/*")[2].startswith("text/plain")
         openmetrics = get(server.port, "/metrics", accept="application/openmetrics-text; version=1.0.0")
         assert openmetrics[2].startswith("application/openmetrics-text")
@@ -103,6 +103,22 @@ def test_an_exporter_whose_sources_are_gone_still_answers(tmp_path: Path) -> Non
     with running(settings_of(tmp_path, "http://n8n.test"), transport=httpx.MockTransport(refuse)) as server:
         assert eventually(lambda: f"{down} 0.0" not in get(server.port, "/metrics")[1])
         assert 'handrail_source_up{source="n8n/main"} 0.0' in get(server.port, "/metrics")[1]
+        status, body, _ = get(server.port, "/-/ready")
+        assert (status, body.splitlines()[0]) == (200, "ready")
+        assert "n8n/main: down, unreachable: ConnectError on /api/v1/" in body
+
+
+def test_it_is_not_ready_before_every_source_has_said_something(tmp_path: Path, n8n: N8nSimulator) -> None:
+    """Until then the page names who is silent, and the process counts as alive."""
+    n8n.faults.set("timeout", seconds=WAIT_S)
+    with running(settings_of(tmp_path, "http://n8n.test"), transport=httpx.WSGITransport(app=n8n)) as server:
+        assert get(server.port, "/-/ready")[:2] == (
+            503,
+            "not ready: waiting for n8n/main\nn8n/main: not yet read\n",
+        )
+        assert get(server.port, "/-/healthy")[0] == 200
+        n8n.faults.clear()
+        assert eventually(lambda: get(server.port, "/-/ready")[0] == 200)
 
 
 def test_a_confidence_that_is_no_path_stops_the_start() -> None:

@@ -15,9 +15,9 @@ from sqlalchemy import Engine, text
 
 from exporter.calls import Call, TokenUsage
 from exporter.errors import REASONS
+from exporter.health import FAILURE_REASONS, SourceHealth
 from exporter.ledger import Ledger
 from exporter.metrics import LedgerCollector
-from exporter.poller import FAILURE_REASONS, SourceHealth
 from exporter.sources import Batch, Count, Running
 from handrail.clock import Clock
 from handrail.database import create_engine

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drill.simulators.n8n import N8nSimulator
+from exporter.health import SourceHealth
 from exporter.ledger import Ledger
-from exporter.poller import Poller, SourceHealth
+from exporter.poller import Poller
 from exporter.sources.n8n import N8nSource
 from handrail.database import create_engine
 from handrail.http import build_client

@@ -16,8 +16,9 @@ from sqlalchemy import Engine, text
 from drill.simulators.cloudflare import CloudflareSimulator
 from drill.simulators.n8n import N8nSimulator
 from exporter.calls import Call
+from exporter.health import SourceHealth
 from exporter.ledger import Ledger
-from exporter.poller import Poller, Pollers, SourceHealth
+from exporter.poller import Poller, Pollers
 from exporter.sources import Batch, SourceDown, State
 from exporter.sources.ai_gateway import AiGatewaySource
 from exporter.sources.n8n import N8nSource
@@ -287,7 +288,9 @@ def eventually(condition: Callable[[], bool], polled: threading.Event) -> bool:
 def test_threads_end_when_they_are_told_to(ledger: Ledger) -> None:
     """A long pause between two polls is no reason to wait."""
     sources = [ScriptedSource(Batch(state={}), name=f"n8n/{n}", interval_s=3600) for n in range(2)]
-    pollers = Pollers([poller_of(source, ledger)[0] for source in sources])
+    pollers = Pollers(
+        [poller_of(source, ledger)[0] for source in sources], get_logger("test"), stopping=threading.Event()
+    )
     pollers.start()
     assert eventually(lambda: all(source.polls == 1 for source in sources), threading.Event())
     pollers.stop()

@@ -23,7 +23,7 @@ from exporter.standing import store_standing
 from exporter.streaks import advance_streaks
 from exporter.tables import calls_table, dialect_insert, insert_or_ignore, shown_table, sources_table
 from handrail.clock import Clock
-from handrail.database import migrate, reading
+from handrail.database import migrate, reading, take_turns
 from handrail.settings import Settings
 
 KEEP_CALLS = timedelta(days=45)
@@ -53,6 +53,7 @@ class Ledger:
             raise ValueError(f"a batch of {source} holds a call of another source")
         now = self._clock.now().timestamp()
         with self._engine.begin() as connection:
+            take_turns(connection, "handrail ledger")
             new = _insert_new(connection, batch.calls, now)
             agents = {call.agent for call in new} | {count.agent for count in batch.counts}
             counts = Counts(self._settings, LabelSets.of(connection, agents))

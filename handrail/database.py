@@ -55,6 +55,12 @@ def reading(engine: Engine) -> Engine:
     return engine.execution_options(read_only=True)
 
 
+def take_turns(connection: Connection, name: str) -> None:
+    """On PostgreSQL, wait until no other transaction of this name is under way; SQLite's write lock does it anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(func.hashtext(name))))
+
+
 def migrate(engine: Engine, migrations: Sequence[Migration]) -> None:
     """Bring the schema to the newest version; each step and its bookkeeping row commit together or not at all."""
     with engine.begin() as connection:

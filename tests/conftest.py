@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
+from tests.postgresql import NewDatabase, Unavailable, server
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -51,3 +54,14 @@ def contracts() -> Iterator[pathlib.Path]:
     if not folder.is_dir():
         pytest.skip("no ../shared/contracts beside this checkout: recordings and schemas are not to be had")
     yield folder
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[NewDatabase]:
+    """Makes empty databases of a PostgreSQL that runs for these tests."""
+    with ExitStack() as stack:
+        try:
+            new_database = stack.enter_context(server())
+        except Unavailable as reason:
+            pytest.skip(f"no PostgreSQL: {reason}")
+        yield new_database

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from handrail.settings import Settings, parse
 from tests.exporter.making import CONFIG
 from tests.exporter.n8n_reading import CONFIG as N8N_CONFIG
 from tests.exporter.n8n_reading import Front, Reading, Requests
+from tests.postgresql import NewDatabase
 
 
 @pytest.fixture
@@ -27,18 +29,28 @@ def config() -> Settings:
     return parse(CONFIG)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> NewDatabase:
+    """Makes an empty database and tells its URL, on each store that the ledger may have."""
+    if request.param == "postgresql":
+        make: NewDatabase = request.getfixturevalue("postgresql")
+        return make
+    numbers = itertools.count()
+    return lambda: f"sqlite:///{tmp_path}/ledger-{next(numbers)}.sqlite"
+
+
 @pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
+def engine(new_database: NewDatabase) -> Iterator[Engine]:
     """An empty database."""
-    engine = create_engine(f"sqlite:///{tmp_path}/ledger.sqlite")
+    engine = create_engine(new_database())
     yield engine
     engine.dispose()
 
 
 @pytest.fixture
-def second_engine(tmp_path: Path) -> Iterator[Engine]:
+def second_engine(new_database: NewDatabase) -> Iterator[Engine]:
     """Another empty database."""
-    engine = create_engine(f"sqlite:///{tmp_path}/second.sqlite")
+    engine = create_engine(new_database())
     yield engine
     engine.dispose()
 

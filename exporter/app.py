@@ -11,6 +11,7 @@ from types import FrameType
 import httpx
 from prometheus_client import CollectorRegistry
 
+from exporter.credentials.metrics import CredentialCollector
 from exporter.ledger import Ledger
 from exporter.live import Live
 from exporter.metrics import LedgerCollector
@@ -54,6 +55,7 @@ def running(
         live = Live(settings, ledger, clock, transport=transport)
         registry = CollectorRegistry()
         registry.register(LedgerCollector(settings, ledger, live.sources))
+        registry.register(CredentialCollector(lambda: live.credentials.standings, lambda: live.settings.credentials))
         server = MetricsServer(host, int(port), registry, healthy=live.healthy, ready=live.ready)
         stack.callback(server.close)
         server.start()

@@ -11,14 +11,19 @@ from contextlib import ExitStack
 
 import httpx
 
+from exporter.credentials.plain import plain_secrets
+from exporter.credentials.watch import CredentialWatch
 from exporter.health import SourceHealth
 from exporter.ledger import Ledger
 from exporter.poller import Poller, Pollers
 from exporter.probes import Probe, liveness, readiness
-from exporter.watch import Wiring
+from exporter.watch import Watched, Wiring
 from handrail.clock import Clock
 from handrail.logs import get_logger
 from handrail.settings import Settings
+
+# It stores nothing, so it is not worth waiting for: it ends with the request that it waits for.
+_LOOK_ENDS_WITHIN_S = 1.0
 
 
 class Live:
@@ -50,10 +55,12 @@ class Live:
     def start(self) -> None:
         """Begin to read the sources."""
         self._pollers.start()
+        self._looking.start()
 
     def stop(self) -> None:
         """End it, within a bound; afterwards nothing is stored and no connection is open."""
         self._pollers.stop()
+        self._looking.join(timeout=_LOOK_ENDS_WITHIN_S)
         self._stack.close()
 
     def _build(self, settings: Settings) -> None:
@@ -67,8 +74,27 @@ class Live:
             stopping=self._stopping,
         )
         watched = wiring.watched()
+        self.settings = settings
         self._sources = [each.health for each in watched]
-        pollers = [
-            Poller(each.source, self._ledger, each.health, get_logger("poller"), clock=self._clock) for each in watched
-        ]
+        pollers = [self._poller(each) for each in watched]
         self._pollers = Pollers(pollers, get_logger("poller"), stopping=self._stopping)
+        opened = {
+            each.credential: [other.health for other in watched if other.credential is each.credential]
+            for each in watched
+        }
+        self.credentials = CredentialWatch(
+            [*opened.items(), *((secret, ()) for secret in plain_secrets(settings))], get_logger("credentials")
+        )
+        self._looking = threading.Thread(
+            target=self.credentials.run, args=(self._stopping,), name="credentials", daemon=True
+        )
+
+    def _poller(self, each: Watched) -> Poller:
+        return Poller(
+            each.source,
+            self._ledger,
+            each.health,
+            get_logger("poller"),
+            clock=self._clock,
+            what_to_do=each.credential.what_to_do,
+        )

@@ -9,11 +9,16 @@ from dataclasses import dataclass
 
 import httpx
 
+from exporter.credentials import Credential
+from exporter.credentials.cloudflare import CloudflareToken
+from exporter.credentials.n8n import READ_SCOPES, SWITCH_SCOPES, N8nKey
 from exporter.health import SourceHealth
 from exporter.poller import PollStopped
 from exporter.sources import Source
 from exporter.sources.ai_gateway import AiGatewaySource
+from exporter.sources.fetch import Fetcher
 from exporter.sources.n8n import N8nSource
+from handrail.agent_settings import N8nSwitch
 from handrail.clock import Clock
 from handrail.http import HttpClient, build_client
 from handrail.settings import Settings
@@ -25,10 +30,11 @@ _REQUEST_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A source and what this process sees of it."""
+    """A source, what this process sees of it, and the credential that opens it."""
 
     source: Source
     health: SourceHealth
+    credential: Credential
 
 
 class Wiring:
@@ -73,19 +79,42 @@ class Wiring:
             raise PollStopped
 
     def _n8n(self, n8n: N8nSettings) -> Iterator[Watched]:
-        health = self._health_of(f"n8n/{n8n.name}")
-        source = N8nSource(
-            n8n, self._settings.agents, self._clock, client=self._client(n8n.url), on_request=health.count_request
+        health, client = self._health_of(f"n8n/{n8n.name}"), self._client(n8n.url)
+        source = N8nSource(n8n, self._settings.agents, self._clock, client=client, on_request=health.count_request)
+        switched = any(
+            agent.source.source_ref == ("n8n", n8n.name) and isinstance(agent.kill_switch, N8nSwitch)
+            for agent in self._settings.agents
         )
-        yield Watched(source, health)
+        key = N8nKey(
+            health.name,
+            n8n.api_key,
+            needed=SWITCH_SCOPES if switched else READ_SCOPES,
+            fetch=Fetcher(
+                client,
+                credentials=lambda: {"X-N8N-API-KEY": n8n.api_key.read()},
+                on_request=health.count_request,
+                now=self._clock.now,
+            ),
+            health=health,
+            clock=self._clock,
+        )
+        yield Watched(source, health, key)
 
     def _cloudflare(self, cloudflare: CloudflareSettings) -> Iterator[Watched]:
-        health = self._health_of(f"cloudflare/{cloudflare.name}")
+        health, client = self._health_of(f"cloudflare/{cloudflare.name}"), self._client(cloudflare.url)
         source = AiGatewaySource(
-            cloudflare,
-            self._settings.agents,
-            self._clock,
-            client=self._client(cloudflare.url),
-            on_request=health.count_request,
+            cloudflare, self._settings.agents, self._clock, client=client, on_request=health.count_request
         )
-        yield Watched(source, health)
+        token = CloudflareToken(
+            health.name,
+            cloudflare,
+            fetch=Fetcher(
+                client,
+                credentials=lambda: {"Authorization": f"Bearer {cloudflare.api_token.read()}"},
+                on_request=health.count_request,
+                now=self._clock.now,
+            ),
+            health=health,
+            clock=self._clock,
+        )
+        yield Watched(source, health, token)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,7 +54,10 @@ class Model(BaseModel):
 
 
 class WithSecrets(Model):
-    """Folds `x_file` and `x_env` into the Secret field `x`, so that no other code knows there are two spellings."""
+    """Folds `x_file` or `x_env`, with `x_issued` and `x_expires`, into the Secret field `x`.
+
+    So no other code knows how a secret is spelt.
+    """
 
     @model_validator(mode="before")
     @classmethod
@@ -75,4 +79,23 @@ class WithSecrets(Model):
                 folded[name] = Secret(env=str(env))
             elif info.is_required() and name not in folded:
                 raise ValueError(f"{name}_file or {name}_env is missing")
+            _date(folded, name, default=info.default)
         return folded
+
+
+def _date(folded: dict[str, Any], name: str, *, default: object) -> None:
+    """Gives the secret the dates that the file states of it."""
+    dates = {}
+    for key in ("issued", "expires"):
+        if (value := folded.pop(f"{name}_{key}", None)) is not None:
+            if not isinstance(value, date) or isinstance(value, datetime):
+                raise ValueError(f"{name}_{key} {str(value)!r} is not a date; write it as 2026-10-01")
+            dates[key] = value
+    if not dates:
+        return
+    secret = folded.get(name, default)
+    if not isinstance(secret, Secret):
+        raise ValueError(f"{name}_{next(iter(dates))} is the date of a secret that is not named; give {name}_file too")
+    if len(dates) == 2 and dates["expires"] <= dates["issued"]:
+        raise ValueError(f"{name}_expires {dates['expires']} is not after {name}_issued {dates['issued']}")
+    folded[name] = replace(secret, issued=dates.get("issued"), expires=dates.get("expires"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 
@@ -14,10 +15,15 @@ class SecretError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """Where a secret lives. Exactly one of `file` and `env` is set; reading again sees a rotated file at once."""
+    """Where a secret lives. Exactly one of `file` and `env` is set; reading again sees a rotated file at once.
+
+    `issued` and `expires` are what the team says of it, if it does.
+    """
 
     file: Path | None = None
     env: str | None = None
+    issued: date | None = None
+    expires: date | None = None
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False, compare=False)  # noqa: TID251
 
     def read(self) -> str:
@@ -31,6 +37,15 @@ class Secret:
     def where(self) -> str:
         """The place a person has to mend, e.g. `file /run/secrets/n8n_api_key`."""
         return f"file {self.file}" if self.file else f"environment variable {self.env}"
+
+    def written_at(self) -> datetime | None:
+        """When the file was last written, so the latest time the secret can have been issued; None if nobody knows."""
+        if self.file is None:
+            return None
+        try:
+            return datetime.fromtimestamp(self.file.stat().st_mtime, UTC)
+        except (OSError, OverflowError, ValueError):
+            return None
 
     @staticmethod
     def _from_file(path: Path) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from handrail.agent_settings import Agent
 from handrail.fields import ADDRESS, NAME, Address, Duration, Model, Name, PositiveDuration, Url, WithSecrets
@@ -101,6 +101,19 @@ class Receiver(WithSecrets):
     proof_window: PositiveDuration = timedelta(seconds=15)
 
 
+class Credentials(Model):
+    """How old a credential may become, and how early its end is announced."""
+
+    max_age: PositiveDuration = timedelta(days=90)
+    warn_before: PositiveDuration = timedelta(days=14)
+
+    @model_validator(mode="after")
+    def _warns_some_time(self) -> Self:
+        if self.warn_before >= self.max_age:
+            raise ValueError("warn_before must be shorter than max_age, or every credential is warned of at once")
+        return self
+
+
 class Exporter(Model):
     """The metrics exporter."""
 
@@ -132,6 +145,7 @@ class Settings(Model):
     agents: tuple[Agent, ...] = ()
     notify: Notify = Notify()
     tickets: Tickets = Tickets()
+    credentials: Credentials = Credentials()
     receiver: Receiver = Receiver()
     exporter: Exporter = Exporter()
     prometheus: Prometheus = Prometheus()

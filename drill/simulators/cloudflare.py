@@ -14,6 +14,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import httpx
 
+from drill.simulators import cloudflare_tokens as tokens
 from drill.simulators.wire import Faults, Refused, Request, Response, Router, answer, json_response
 from handrail.clock import Clock
 from handrail.http import build_client
@@ -63,6 +64,7 @@ class CloudflareSimulator:
         self._clock = clock
         self._account, self._token, self._gateway = account_id, token, gateway
         self._lock = threading.RLock()
+        self.token = tokens.Token()
         self._router = self._routes()
         self._model = build_client(base_url=llm_url, timeout_s=DEFAULT_TIMEOUT_S, transport=llm_transport)
         self.faults = Faults(error_body, scope="/client/")
@@ -139,8 +141,7 @@ class CloudflareSimulator:
         router.add("GET", f"{gateways}/{{gateway}}/logs", self._logs)
         router.add("GET", f"{gateways}/{{gateway}}", self._read_gateway)
         router.add("GET", gateways, self._list_gateways)
-        router.add("GET", "/client/v4/user/tokens/verify", self._verify)
-        router.add("GET", "/client/v4/accounts/{account}/tokens/verify", self._verify)
+        tokens.add_routes(router, self.token, self._check)
         router.add("POST", "/v1/{account}/{gateway}/openai/chat/completions", self._proxy)
         return router
 
@@ -164,13 +165,6 @@ class CloudflareSimulator:
     def _read_gateway(self, _: Request, account: str, gateway: str) -> Response:
         self._check(account, gateway)
         return json_response(envelope(self._gateway_row()))
-
-    def _verify(self, _: Request, account: str = "") -> Response:
-        if account:
-            self._check(account)
-        # A success that carries the code of the authentication error, as the original does.
-        note = {"code": 10000, "message": "This API Token is valid and active", "type": None}
-        return json_response(envelope({"id": "f" * 32, "status": "active"}) | {"messages": [note]})
 
     def _logs(self, request: Request, account: str, gateway: str) -> Response:
         self._check(account, gateway)

@@ -45,7 +45,8 @@ class N8nSimulator:
 
     def __init__(self, clock: Clock, api_key: str = "n8n-key") -> None:
         self._clock = clock
-        self._api_key = api_key
+        self.api_key = api_key
+        self.scopes = _SCOPES.split()
         self._lock = threading.RLock()
         self._router = self._routes()
         self.faults = Faults(
@@ -175,7 +176,7 @@ class N8nSimulator:
 
     def _handle(self, request: Request) -> Response:
         given = request.headers.get("x-n8n-api-key", "")
-        if request.path.startswith("/api/") and not hmac.compare_digest(given.encode(), self._api_key.encode()):
+        if request.path.startswith("/api/") and not hmac.compare_digest(given.encode(), self.api_key.encode()):
             return message(401, "Unauthorized")
         with self._lock:
             response = self._router(request)
@@ -188,7 +189,7 @@ class N8nSimulator:
         executions, workflows = "/api/v1/executions", "/api/v1/workflows"
         router.add("GET", "/healthz", lambda _: json_response({"status": "ok"}))
         router.add("GET", "/healthz/readiness", lambda _: json_response({"status": "ok"}))
-        router.add("GET", "/api/v1/discover", lambda _: json_response({"data": {"scopes": _SCOPES.split()}}))
+        router.add("GET", "/api/v1/discover", lambda _: json_response({"data": {"scopes": self.scopes}}))
         router.add("GET", executions, self._list_executions)
         router.add("POST", f"{executions}/stop", self._stop_many)
         router.add("GET", f"{executions}/{{number}}", self._get_execution)

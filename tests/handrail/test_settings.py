@@ -29,7 +29,7 @@ def test_the_example_shows_every_setting_with_its_default(root):
     example = load(root / "handrail.example.yaml")
     assert isinstance(example, Settings)
     bare = parse(MINIMAL)
-    for part in ("slas", "receiver", "exporter", "prometheus", "alertmanager", "notify"):
+    for part in ("slas", "credentials", "receiver", "exporter", "prometheus", "alertmanager", "notify"):
         shown, default = getattr(example, part), getattr(bare, part)
         if part == "notify":
             shown = shown.model_copy(update={"slack": None})

@@ -106,8 +106,10 @@ def test_refusals(cloudflare, client):
     cloudflare.faults.set("rate_limited", count=1)
     limited = client.get(LOGS)
     assert (limited.status_code, limited.headers["retry-after"]) == (429, "1")
-    verified = client.get("/client/v4/user/tokens/verify").json()
+    verified = client.get(f"/client/v4/accounts/{ACCOUNT}/tokens/verify").json()
     assert (verified["success"], verified["result"]["status"]) == (True, "active")
+    stranger = client.get("/client/v4/user/tokens/verify")
+    assert (stranger.status_code, stranger.json()["errors"][0]["message"]) == (401, "Invalid API Token")
 
 
 def test_gateway_logs_what_it_forwards(cloudflare, client, llm):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cli.calls import calls
 from cli.check import check
 from cli.drill import drill
 from cli.parts import exporter_command, receiver, world
@@ -18,5 +19,5 @@ def main() -> None:
     """Production support in a box for AI automations on n8n and Cloudflare."""
 
 
-for command in (check, render, exporter_command, receiver, world, stack, drill):
+for command in (check, render, exporter_command, receiver, world, stack, drill, calls):
     main.add_command(command)

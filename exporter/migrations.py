@@ -68,4 +68,9 @@ def _tools_and_executions(connection: Connection) -> None:
         connection.execute(text("INSERT INTO label_values VALUES (:agent, 'model', :model)"), known)
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _tools_and_executions)
+def _order_of_ingestion(connection: Connection) -> None:
+    """Calls are followed in the order in which they came in."""
+    connection.exec_driver_sql("CREATE INDEX calls_by_ingestion ON calls (ingested_at)")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _tools_and_executions, _order_of_ingestion)

@@ -37,6 +37,7 @@ calls_table = Table(
     Column("cached", Boolean, nullable=False, server_default=text("false")),
     Index("calls_by_end", "finished_at"),
     Index("calls_by_execution", "source", "execution"),
+    Index("calls_by_ingestion", "ingested_at"),
 )
 totals_table = Table(
     "totals",

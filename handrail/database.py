@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, event, func, insert, select
+from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, event, func, insert, inspect, select
 from sqlalchemy import create_engine as sqlalchemy_create_engine
 from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
 
 Migration = Callable[[Connection], None]
 
@@ -21,6 +22,10 @@ _migrations = Table("schema_migrations", _metadata, Column("version", Integer, p
 
 class DatabaseTooNew(Exception):
     """The file was written by a newer Handrail; running this one on it could lose what that one stored."""
+
+
+class DatabaseMissing(Exception):
+    """There is no such file, so nothing was stored yet."""
 
 
 def create_engine(url: str) -> Engine:
@@ -48,6 +53,29 @@ def create_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def open_to_read(url: str) -> Engine:
+    """An engine that cannot change anything, beside a program that writes; DatabaseMissing when SQLite has no file.
+
+    Every use opens the database anew, so that a file that was replaced meanwhile is seen.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        options = {"postgresql_readonly": True, "isolation_level": "REPEATABLE READ"}
+        return sqlalchemy_create_engine(parsed, poolclass=NullPool, execution_options=options)
+    path = Path(parsed.database or "")
+    if not path.is_file():
+        raise DatabaseMissing(str(path))
+    read_only = parsed.set(database=path.resolve().as_uri(), query={"mode": "ro", "uri": "true"})
+    return sqlalchemy_create_engine(read_only, poolclass=NullPool, connect_args={"timeout": 5})
+
+
+def schema_version(connection: Connection) -> int | None:
+    """How many migrations the database has seen; None where there has never been one."""
+    if not inspect(connection).has_table(_migrations.name):
+        return None
+    return connection.scalar(select(func.max(_migrations.c.version))) or 0
 
 
 def reading(engine: Engine) -> Engine:

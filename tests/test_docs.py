@@ -6,9 +6,11 @@ import pathlib
 import re
 import typing
 
+import click
 import pytest
 from pydantic import BaseModel
 
+from cli.main import main
 from handrail.fields import Model
 from handrail.references import AGENT_ALERTS
 from handrail.secret import Secret
@@ -65,3 +67,29 @@ def test_every_make_target_that_is_named_exists(page):
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for named in re.findall(r"(?:`|^)make ([a-z0-9-]+)", page.read_text(), re.MULTILINE):
         assert named in targets, named
+
+
+def commands_of(group: click.Group, prefix: str = "handrail") -> typing.Iterator[str]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands_of(command, f"{prefix} {name}")
+        elif not command.hidden:
+            yield f"{prefix} {name}"
+
+
+def test_every_command_stands_in_the_page_of_commands_and_nothing_else():
+    """One row of the table for each."""
+    rows = re.findall(r"^\| `(handrail [a-z -]+?)`", (ROOT / "docs" / "commands.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(commands_of(main))
+
+
+def test_every_option_of_a_command_that_is_named_exists():
+    """`handrail calls --follow` is a command with that option, on every page."""
+    for page in PAGES:
+        for written in re.findall(r"`(handrail [a-z][^`\n]*)`", page.read_text()):
+            command, words = main, written.split()[1:]
+            while isinstance(command, click.Group) and words and words[0] in command.commands:
+                command = command.commands[words.pop(0)]
+            assert command is not main, f"{page.name}: {written}"
+            known = {name for parameter in command.params for name in parameter.opts}
+            assert {word for word in words if word.startswith("--")} <= known | {"--help"}, f"{page.name}: {written}"

@@ -26,7 +26,7 @@ $(shell test -x $(VENV)/bin/python || rm -f $(RUNTIME) $(DEV))
 unexport PORT_OFFSET
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs foreground drill test test-n8n lint format generate check-generated clean tools \
+.PHONY: help up down status logs foreground drill test test-rules test-n8n lint format generate check-generated clean tools \
 	tools-3 lock python
 
 help: ## List what make can do
@@ -64,6 +64,10 @@ endif
 test: $(DEV) ## Run the tests
 	@$(RUN) stack tools >/dev/null || echo "Tests that need Prometheus or Alertmanager are going to say so." >&2
 	@$(VENV)/bin/python -m pytest tests -m "not n8n" -n auto --dist loadfile
+
+test-rules: $(RUNTIME) ## Prove the rules of CONFIG, or of the example, on every Prometheus unpacked here
+	@$(RUN) test-rules --config $(or $(CONFIG),handrail.example.yaml) \
+		$(patsubst %,--promtool %,$(wildcard $(STATE)/bin/usr/bin/promtool $(STATE)/bin-3/usr/bin/promtool))
 
 test-n8n: $(DEV) ## Run the tests against a real n8n
 	@$(VENV)/bin/python -m pytest tests/n8n -m n8n -o addopts="--import-mode=importlib -q --strict-markers"

@@ -10,6 +10,7 @@ from cli.drill import drill
 from cli.parts import exporter_command, receiver, world
 from cli.render import render
 from cli.stack import stack
+from cli.test_rules import test_rules
 from handrail import __version__
 
 
@@ -19,5 +20,5 @@ def main() -> None:
     """Production support in a box for AI automations on n8n and Cloudflare."""
 
 
-for command in (check, render, exporter_command, receiver, world, stack, drill, calls):
+for command in (check, render, test_rules, exporter_command, receiver, world, stack, drill, calls):
     main.add_command(command)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 
 from sqlalchemy import Connection, select
 
 from exporter.calls import Call
 from exporter.tables import streaks_table, upsert
 from handrail.settings import Settings
+from handrail.sla import LatencySla
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +24,16 @@ class Streak:
     last_call: float = 0.0
 
 
-def advance(streak: Streak, call: Call, threshold: timedelta, consecutive_calls: int, now: float) -> Streak:
+def advance(streak: Streak, call: Call, sla: LatencySla, now: float) -> Streak:
     """The streak after one more call. A slow call is slow whatever its outcome; any other call ends the streak.
 
     A breach is counted once per streak; its time moves on with every further slow call, so that an alert on it holds.
     """
     last_call = max(streak.last_call, call.finished_at.timestamp())
-    if call.duration <= threshold:
-        return Streak(0, streak.last_breach, streak.breaches, last_call)
-    length = streak.length + 1
-    if length < consecutive_calls:
+    length = sla.streak_after(streak.length, call.duration)
+    if not sla.is_broken_by(length):
         return Streak(length, streak.last_breach, streak.breaches, last_call)
-    return Streak(length, now, streak.breaches + (length == consecutive_calls), last_call)
+    return Streak(length, now, streak.breaches + (length == sla.consecutive_calls), last_call)
 
 
 def advance_streaks(connection: Connection, new: Iterable[Call], settings: Settings, now: float) -> None:
@@ -48,7 +46,7 @@ def advance_streaks(connection: Connection, new: Iterable[Call], settings: Setti
         before = streaks_of(connection, agent)
         streak = before.get(agent, Streak())
         for call in calls:
-            streak = advance(streak, call, sla.threshold, sla.consecutive_calls, now)
+            streak = advance(streak, call, sla, now)
         values = {"streak": streak.length, "last_breach": streak.last_breach, "breaches": streak.breaches}
         upsert(connection, streaks_table, [{"agent": agent} | values | {"last_call": streak.last_call}], add=())
 

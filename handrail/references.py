@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.parser import parse
 
+from handrail.quantities import format_duration
+
 if TYPE_CHECKING:
     from handrail.agent_settings import Agent
     from handrail.settings import Settings
 
-AGENT_ALERTS = ("AgentSlowCallStreak", "AgentErrorRatioHigh", "AgentTokenUsageHigh")
+AGENT_ALERTS = ("AgentSlowCallStreak", "AgentErrorRatioHigh", "AgentTokenUsageHigh", "AgentErrorBudgetBurn")
 
 Broken = tuple[list[str], str]
 
@@ -32,9 +35,24 @@ def broken_references(settings: Settings) -> list[Broken]:
         found.append((["sources"], "names no source; add one under n8n: or cloudflare:"))
     if "default" not in settings.slas:
         found.append((["slas"], "needs an entry named default: it holds for agents that name no other"))
+    found.extend(_beyond_retention(settings))
     for i, agent in enumerate(settings.agents):
         found.extend((["agents", str(i), *path], text) for path, text in _agent(agent, settings, names))
     return found
+
+
+def _beyond_retention(settings: Settings) -> Iterator[Broken]:
+    """What looks back further than Prometheus remembers would be cut short without a word."""
+    retention = settings.prometheus.retention
+    for name, sla in settings.slas.items():
+        baseline = timedelta(days=sla.tokens.baseline_days, hours=1)
+        for path, window in ((["objective", "window"], sla.objective.window), (["tokens", "baseline_days"], baseline)):
+            if window > retention:
+                yield (
+                    ["slas", name, *path],
+                    f"looks back {format_duration(window)}, but Prometheus keeps {format_duration(retention)}; "
+                    "shorten it or raise prometheus.retention",
+                )
 
 
 def _twice(names: Sequence[str], at: list[str], what: str) -> Iterator[Broken]:

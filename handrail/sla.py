@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from handrail.fields import Duration, Model, PositiveDuration, Ratio
+from handrail.quantities import format_duration, format_ratio
 
 
 class LatencySla(Model):
@@ -16,6 +20,14 @@ class LatencySla(Model):
     threshold: PositiveDuration = timedelta(seconds=5)
     consecutive_calls: int = Field(default=3, ge=1, le=100)
     hold: PositiveDuration = timedelta(minutes=5)
+
+    def streak_after(self, streak: int, duration: timedelta) -> int:
+        """How many calls in a row were slow after one more that took `duration`; exactly the threshold is not slow."""
+        return streak + 1 if duration > self.threshold else 0
+
+    def is_broken_by(self, streak: int) -> bool:
+        """Whether so many slow calls in a row are too many."""
+        return streak >= self.consecutive_calls
 
 
 class ErrorSla(Model):
@@ -43,11 +55,62 @@ class TokenSla(Model):
     for_: Duration = Field(default=timedelta(minutes=15), alias="for")
 
 
+@dataclass(frozen=True, slots=True)
+class BurnRate:
+    """When the error budget is spent too fast: `share` of it within the `long` window, and still in the `short` one.
+
+    The windows and shares are those of the Google SRE workbook, "Alerting on SLOs".
+    """
+
+    severity: Literal["critical", "warning"]
+    share: Decimal
+    long: timedelta
+    short: timedelta
+
+    def factor(self, window: timedelta) -> Decimal:
+        """How many times faster than evenly over `window` that is; never below 1, which is the even pace itself."""
+        exact = self.share * Decimal(window // timedelta(seconds=1)) / Decimal(self.long // timedelta(seconds=1))
+        return max(Decimal(1), exact.quantize(Decimal("0.0001"), ROUND_HALF_EVEN).normalize())
+
+
+BURN_RATES = (
+    BurnRate("critical", Decimal("0.02"), timedelta(hours=1), timedelta(minutes=5)),
+    BurnRate("critical", Decimal("0.05"), timedelta(hours=6), timedelta(minutes=30)),
+    BurnRate("warning", Decimal("0.10"), timedelta(days=1), timedelta(hours=2)),
+    BurnRate("warning", Decimal("0.10"), timedelta(days=3), timedelta(hours=6)),
+)
+
+
 class Objective(Model):
-    """The availability promised over a window."""
+    """The availability promised over a window; below `min_calls` in an hour an agent counts as quiet."""
 
     availability: Ratio = Decimal("0.99")
     window: PositiveDuration = timedelta(days=28)
+    min_calls: int = Field(default=20, ge=1)
+
+    def burn_rates(self) -> Iterator[tuple[BurnRate, Decimal]]:
+        """Every burn rate with its factor for this objective."""
+        return ((rate, rate.factor(self.window)) for rate in BURN_RATES)
+
+    @model_validator(mode="after")
+    def _can_be_met_and_missed(self) -> Self:
+        if not 0 < self.availability < 1:
+            raise ValueError(
+                f"availability {format_ratio(self.availability)} cannot be kept or cannot be missed; write e.g. 99%"
+            )
+        if self.window < (shortest := BURN_RATES[-1].long):
+            raise ValueError(f"window must be at least {format_duration(shortest)}, the longest its alert looks at")
+        budget = 1 - self.availability
+        for rate, factor in self.burn_rates():
+            if factor * budget >= 1:
+                needed = format_ratio((factor * budget).quantize(Decimal("0.01")))
+                possible = format_ratio((1 - 1 / factor).quantize(Decimal("0.001"), ROUND_CEILING))
+                raise ValueError(
+                    f"availability {format_ratio(self.availability)} over {format_duration(self.window)}: the alert on "
+                    f"{format_duration(rate.long)} would need {needed} of calls to fail and could never fire; "
+                    f"promise more than {possible}, or shorten the window"
+                )
+        return self
 
 
 class HandoffSla(Model):

@@ -6,8 +6,31 @@
       name: 'default',
       latency: { threshold: '5s', consecutiveCalls: 3, hold: '5m', holdSeconds: '300' },
       errors: { ratio: '0.02', percent: '2%', window: '10m', minCalls: 1, minErrors: 1 },
+      objective: {
+        availability: '0.99',
+        percent: '99%',
+        window: '28d',
+        minCalls: 20,
+        burnRates: [
+          { severity: 'critical', share: '2%', factor: '13.44', long: '1h', short: '5m' },
+          { severity: 'critical', share: '5%', factor: '5.6', long: '6h', short: '30m' },
+          { severity: 'warning', share: '10%', factor: '2.8', long: '1d', short: '2h' },
+          { severity: 'warning', share: '10%', factor: '1', long: '3d', short: '6h' },
+        ],
+      },
       tokens: { increase: '0.3', percent: '30%', baselineDays: 7, minTokens: 1000, 'for': '15m' },
     }],
+    // Every window of the error budgets, and how closely the first value in it is looked for.
+    budgetWindows: [
+      { window: '5m', step: '15s' },
+      { window: '30m', step: '30s' },
+      { window: '1h', step: '1m' },
+      { window: '2h', step: '2m' },
+      { window: '6h', step: '6m' },
+      { window: '1d', step: '24m' },
+      { window: '3d', step: '1h12m' },
+      { window: '28d', step: '11h12m' },
+    ],
     // How long an agent is still known while the exporter does not answer: the longest latency.hold of all SLAs.
     bridge: '5m',
     publicUrl: 'http://127.0.0.1:9096',

@@ -3,7 +3,9 @@
 (import 'rules/tokens.libsonnet') +
 (import 'rules/agents.libsonnet') +
 (import 'rules/token_baseline.libsonnet') +
+(import 'rules/budget.libsonnet') +
 (import 'alerts/links.libsonnet') +
+(import 'alerts/budget.libsonnet') +
 (import 'alerts/agents.libsonnet') +
 (import 'alerts/pipeline.libsonnet') +
 (import 'alertmanager.libsonnet') +

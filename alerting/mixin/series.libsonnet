@@ -6,10 +6,19 @@
   tokensSum: 'agent:handrail_tokens:sum',
   calls(window):: 'agent:handrail_calls:increase' + window,
   errors(window):: 'agent:handrail_call_errors:increase' + window,
+  budgetRemaining: 'agent:handrail_error_budget_remaining:ratio',
   errorRatio: 'agent:handrail_call_error_ratio:sla_window',
   tokens: 'agent:handrail_tokens:increase1h',
   baseline(days):: 'agent:handrail_tokens_baseline:median%dd' % days,
   tokenRatio: 'agent:handrail_token_increase_ratio:sla_baseline',
+
+  // A counter of the exporter as it stands, and while the exporter does not answer, as it last stood: a restart must
+  // neither resolve an alert nor begin it anew.
+  bridged(counter, bridge):: |||
+    %(c)s
+    or
+    (last_over_time(%(c)s[%(b)s]) unless on (job, instance) up == 1)
+  ||| % { c: counter, b: bridge },
 
   // Gives a vector by agent the labels sla and owner, and keeps only the agents that are held to this SLA.
   joined(expr, sla):: |||
@@ -30,6 +39,17 @@
     or
     increase(%(c)s[%(w)s])
   ||| % { c: counter, w: window },
+
+  // The same for windows of hours and weeks, where reading every sample would cost too much. The counter only grows, so
+  // its first known value is the smallest; `step` is how closely that is looked for when there is none at the window's
+  // beginning, because the agent is younger or Prometheus was away. A lost ledger begins at 0: all that it holds is new.
+  wholeIncreaseLong(counter, window, step):: |||
+    (
+      %(c)s - (%(c)s offset %(w)s or min_over_time(%(c)s[%(w)s:%(step)s]))
+    ) >= 0
+    or
+    %(c)s
+  ||| % { c: counter, w: window, step: step },
 
   // 0.3 is not a binary fraction: 52000 / 40000 - 1 is 0.30000000000000004. A billionth more than the limit is less
   // than one event of any real agent and more than any rounding, so the limit itself stays silent and one more fires.

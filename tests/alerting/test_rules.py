@@ -36,9 +36,15 @@ def test_prometheus_configuration_is_valid(promtool: Path, root: Path) -> None:
 
 
 @pytest.mark.parametrize("path", RULE_TESTS, ids=lambda path: path.name.removesuffix(".test.yml"))
-def test_alerts_fire_stay_silent_and_resolve(promtool: Path, path: Path) -> None:
+def test_alerts_fire_stay_silent_and_resolve(promtool: Path, path: Path, tmp_path: Path) -> None:
     """Every alert fires, is silent just below its limit, and resolves."""
-    check(promtool, "test", "rules", path)
+    test = yaml.safe_load(path.read_text())
+    rules = yaml.safe_load((path.parent / test["rule_files"][0]).read_text())
+    # Days of history are walked through step by step: only the groups that the test names are evaluated each time.
+    rules["groups"] = [group for group in rules["groups"] if group["name"] in test["group_eval_order"]]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
+    (tmp_path / path.name).write_text(path.read_text().replace(test["rule_files"][0], "rules.yml"))
+    check(promtool, "test", "rules", tmp_path / path.name)
 
 
 def agent_series(agent: str, sla: str, *, calls: int, errors: int) -> list[dict[str, str]]:

@@ -86,7 +86,7 @@ local s = import '../series.libsonnet';
         name: 'handrail-sla-' + sla.name,
         rules: [
           $.withLinks(alert, '{{ $labels.agent | urlquery }}')
-          for alert in [slowCallStreak(sla), errorRatioHigh(sla), tokenUsageHigh(sla)]
+          for alert in [slowCallStreak(sla), errorRatioHigh(sla), tokenUsageHigh(sla)] + $.agentAlerts.budget(sla)
         ],
       }
       for sla in config.slas

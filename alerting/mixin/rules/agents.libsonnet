@@ -28,16 +28,17 @@ local s = import '../series.libsonnet';
     // call is in the one and every failed call in the other, and both are of one scrape.
     {
       record: s.callsSum,
-      expr: 'sum by (agent) (handrail_call_duration_seconds_count)',
+      expr: 'sum by (agent) (\n%s)' % s.bridged('handrail_call_duration_seconds_count', $._config.bridge),
     },
     {
       record: s.errorsSum,
       // Without the second half an agent's first error would have nothing before it to be counted from.
       expr: |||
-        sum by (agent) (handrail_call_errors_total)
+        sum by (agent) (
+        %s)
         or
         0 * %s
-      ||| % s.callsSum,
+      ||| % [s.bridged('handrail_call_errors_total', $._config.bridge), s.callsSum],
     },
   ],
 

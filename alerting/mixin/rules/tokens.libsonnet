@@ -10,10 +10,11 @@ local s = import '../series.libsonnet';
           record: s.tokensSum,
           // An agent with calls and no tokens yet stands at 0, so that its first tokens are counted.
           expr: |||
-            sum by (agent) (handrail_tokens_total)
+            sum by (agent) (
+            %s)
             or
             0 * sum by (agent) (handrail_call_duration_seconds_count)
-          |||,
+          ||| % s.bridged('handrail_tokens_total', $._config.bridge),
         },
         { record: s.tokens, expr: s.wholeIncrease(s.tokensSum, '1h') },
       ],

@@ -1,0 +1,1 @@
+"""For every alert and every SLA of a file: the promtool tests that prove when it fires and when it stays silent."""

@@ -1,0 +1,25 @@
+"""Every claim about every alert of a file. One line for each module of claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from alerting.rule_tests import budget, errors, slow_calls, tokens
+from alerting.rule_tests.case import Case
+from handrail.settings import Settings
+from handrail.sla import Sla
+
+# Claims that are made anew for every SLA.
+OF_AN_SLA: tuple[Callable[[str, Sla], Iterator[Case]], ...] = (
+    slow_calls.cases,
+    errors.cases,
+    tokens.cases,
+    budget.cases,
+)
+
+
+def cases(settings: Settings) -> Iterator[Case]:
+    """The claims, SLA by SLA."""
+    for name, sla in settings.slas.items():
+        for of_an_sla in OF_AN_SLA:
+            yield from of_an_sla(name, sla)

@@ -1,0 +1,67 @@
+"""AgentTokenUsageHigh: more tokens in an hour than at this hour of the last days, by more than the SLA allows.
+
+The tokens of each hour are given, so that days of history can be walked through in steps of half an hour; how they are
+counted from the calls stands in the tests of the rules themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from alerting.rule_tests.case import Case, Kind, Moment, Series, watched
+from handrail.sla import Sla
+
+ALERT = "AgentTokenUsageHigh"
+_GROUPS = ("handrail-agents", "handrail-token-baseline", "handrail-sla-")
+_STEP = timedelta(minutes=30)
+_DAY = timedelta(days=1) // _STEP
+# Days of history that are enough for a baseline.
+_KNOWN = 3
+
+
+def cases(name: str, sla: Sla) -> Iterator[Case]:
+    """The claims for one SLA. After the days that are known, some hours of more tokens follow, then usual ones."""
+    limits = sla.tokens
+    usual = _usual(sla)
+    allowed = int(usual * (1 + limits.increase))
+    high = limits.for_ // _STEP + 3
+
+    def claim(
+        kind: Kind, says: str, *steps: tuple[int, bool], days: int, before: int, then: int, wild: int = 1
+    ) -> Case:
+        begins = days * _DAY
+        past = [float(before) * (wild if at < _DAY else 1) for at in range(begins)]
+        hourly = [*past, *[float(then)] * high, *[float(before)] * 4]
+        return Case(
+            alert=ALERT,
+            kind=kind,
+            says=f"{then} tokens where {before} are usual: {says}",
+            step=_STEP,
+            series=(
+                *watched(kind, name, len(hourly)),
+                Series("agent:handrail_tokens:increase1h", {"agent": kind}, hourly),
+            ),
+            moments=tuple(Moment(_STEP * (begins + at), firing) for at, firing in steps),
+            subject={"agent": kind, "sla": name},
+            groups=_GROUPS,
+        )
+
+    fires, silent, over = (high - 1, True), (high - 1, False), (high + 1, False)
+    yield claim("fires", "fires", fires, days=_KNOWN, before=usual, then=allowed + 1)
+    yield claim("just below", "stays silent", silent, days=_KNOWN, before=usual, then=allowed)
+    yield claim("resolves", "ends when usage is usual again", fires, over, days=_KNOWN, before=usual, then=allowed + 1)
+    yield claim("no data", "two days are no baseline", silent, days=_KNOWN - 1, before=usual, then=allowed * 10)
+    yield claim(
+        "fires", "one wild day does not move what is usual", fires, days=_KNOWN, before=usual, then=allowed + 1, wild=20
+    )
+    if few := limits.min_tokens:
+        yield claim("spared", "so few are not worth a word", silent, days=_KNOWN, before=few, then=few * 10)
+
+
+def _usual(sla: Sla) -> int:
+    """A baseline above the least one, of which the allowed increase is a whole number."""
+    usual = 1000
+    while usual <= sla.tokens.min_tokens or usual * sla.tokens.increase % 1:
+        usual *= 10
+    return usual

@@ -1,0 +1,88 @@
+"""The generated tests pass for the rules as they are, and fail for rules that are a little wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from alerting.rule_tests.all import cases
+from alerting.rule_tests.case import Case
+from alerting.rule_tests.promtool import Verdict, verify
+from handrail.settings import Settings, parse
+from tests.alerting.conftest import MINIMAL, version
+
+pytestmark = pytest.mark.tools
+Rendered = Callable[..., Path]
+# Three seconds where the example says five, half the window, ten times the errors, a stricter objective.
+OTHER = """
+slas:
+  default:
+    latency: {threshold: 3s, consecutive_calls: 2, hold: 90s}
+    errors: {ratio: 20%, window: 1h, min_calls: 7, min_errors: 3}
+    tokens: {increase: 75%, min_tokens: 20, for: 0s}
+    objective: {availability: 99.9%, window: 7d, min_calls: 3}
+"""
+
+
+def rules_of(folder: Path) -> Any:
+    """The rendered rules."""
+    return yaml.safe_load((folder / "rules/handrail.yml").read_text())
+
+
+def verdicts(promtool: Path, rules: Any, wanted: list[Case], folder: Path) -> list[Verdict]:
+    """Every case tried, each in a folder of its own."""
+
+    def one(numbered: tuple[int, Case]) -> Verdict:
+        place = folder / str(numbered[0])
+        place.mkdir()
+        return verify(numbered[1], rules, promtool=promtool, folder=place)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(one, enumerate(wanted)))
+
+
+def test_every_claim_holds(promtool: Path, rendered: Rendered, tmp_path: Path) -> None:
+    """For the default numbers and for others: fires, silent just below, resolves, no data, restart."""
+    # Each version of Prometheus with other numbers; every version with every number is handrail test-rules' work.
+    extra = OTHER if "3." in version(promtool) else ""
+    settings = parse(MINIMAL + extra, environ={})
+    found = verdicts(promtool, rules_of(rendered(extra)), list(cases(settings)), tmp_path)
+    assert [(v.case.alert, v.case.kind, v.case.says, v.said) for v in found if not v.passed] == []
+
+
+def test_every_alert_is_claimed_to_fire_to_stay_silent_and_to_resolve(rendered: Rendered) -> None:
+    """An alert without its tests is not a tested alert; the watchdog alone has no limit to stay below."""
+    alerts = {rule["alert"] for group in rules_of(rendered())["groups"] for rule in group["rules"] if "alert" in rule}
+    claimed = {(case.alert, case.kind) for case in cases(parse(MINIMAL, environ={}))}
+    for alert in alerts - {"HandrailWatchdog"}:
+        missing = {"fires", "just below", "resolves", "no data"} - {kind for name, kind in claimed if name == alert}
+        assert not missing, f"{alert}: no test {sorted(missing)}"
+
+
+MUTATIONS = [
+    ("AgentErrorRatioHigh", "> 0.02", ">= 0.02 - 1e-8 +"),
+    ("AgentSlowCallStreak", "< 300", "< 1e9"),
+    ("AgentTokenUsageHigh", "> 0.3 + 1e-9", "> 0.2999"),
+    ("AgentErrorBudgetBurn", "(5.6 *", "(5.5 *"),
+]
+
+
+@pytest.mark.parametrize(("alert", "right", "wrong"), MUTATIONS, ids=[alert for alert, _, _ in MUTATIONS])
+def test_a_rule_that_is_a_little_wrong_fails_its_test(
+    promtool: Path, rendered: Rendered, tmp_path: Path, alert: str, right: str, wrong: str
+) -> None:
+    """The tests are about the numbers: a limit moved by a hair does not pass."""
+    if "3." in version(promtool):
+        pytest.skip("one version is enough to try the tests themselves")
+    folder = rendered()
+    text = (folder / "rules/handrail.yml").read_text()
+    assert right in text
+    settings: Settings = parse(MINIMAL, environ={})
+    about = [case for case in cases(settings) if case.alert == alert and case.kind in ("just below", "resolves")]
+    assert any(not v.passed for v in verdicts(promtool, yaml.safe_load(text.replace(right, wrong)), about, tmp_path))

@@ -7,16 +7,15 @@ only, because they are large and hold prompts.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from exporter.calls import Call
 from exporter.sources import Batch, Count, Running, SourceDown, State
-from exporter.sources.fetch import Fetcher, TooLarge
-from exporter.sources.n8n_execution import TERMINAL, Origin, Unreadable, calls_of
-from exporter.sources.n8n_state import Cursor, Row, has_ended, is_row
-from exporter.sources.n8n_workflows import Watch, Workflow, watch, workflow_of
+from exporter.sources.n8n_api import N8nApi
+from exporter.sources.n8n_execution import TERMINAL, Origin, Unreadable
+from exporter.sources.n8n_state import Cursor, Row, has_ended
+from exporter.sources.n8n_workflows import Watch, Workflow, watch
 from exporter.sources.reading import moment
 from handrail.agent_settings import Agent, N8nAgent
 from handrail.clock import Clock
@@ -24,11 +23,7 @@ from handrail.http import HttpClient
 from handrail.logs import LogOnce, get_logger
 from handrail.source_settings import N8nSource as N8nSettings
 
-_EXECUTIONS = "/api/v1/executions"
-_WORKFLOWS = "/api/v1/workflows"
 _UNFINISHED = ("running", "waiting", "new")
-_PAGE = 250
-_MAX_PAGES = 4000
 _MAX_PROBES = 50
 _MAX_DETAILS = 200
 _MAX_ATTEMPTS = 3
@@ -63,12 +58,7 @@ class N8nSource:
         self._configured = [
             agent for agent in agents if isinstance(agent.source, N8nAgent) and agent.source.n8n == settings.name
         ]
-        self._fetch = Fetcher(
-            client,
-            credentials=lambda: {"X-N8N-API-KEY": settings.api_key.read()},
-            on_request=on_request,
-            now=clock.now,
-        )
+        self._api = N8nApi(settings, now=clock.now, client=client, on_request=on_request)
         self._log_once = LogOnce(get_logger("n8n"))
         self._workflows: list[Workflow] = []
         self._workflows_at: float | None = None
@@ -87,7 +77,7 @@ class N8nSource:
         """What has ended since `state`. SourceDown when the lists cannot be read; details may fail one by one."""
         cursor = Cursor.load(state)
         self._read_workflows(at_most_every_s=_WORKFLOWS_AGE_S)
-        newest = list(_rows(next(self._pages(_EXECUTIONS, {"limit": 1}), [])))
+        newest = next(self._api.executions(limit=1), [])
         if cursor.top is None:
             cursor.top = cursor.floor = max((int(row["id"]) for row in newest), default=0)
         found = _Found(unfinished=list(self._unfinished()))
@@ -115,8 +105,8 @@ class N8nSource:
 
     def _unfinished(self) -> Iterator[Row]:
         for status in _UNFINISHED:
-            for page in self._pages(_EXECUTIONS, {"status": status, "limit": _PAGE}):
-                yield from _rows(page)
+            for page in self._api.executions(status=status):
+                yield from page
 
     def _ended(self, cursor: Cursor, found: _Found) -> list[Row]:
         """The rows that ended since the last poll, in ascending order of id."""
@@ -137,16 +127,16 @@ class N8nSource:
 
     def _first_since(self, cursor: Cursor) -> int:
         """The highest id that began before the latest start that is known; 0 when all began later."""
-        for page in self._pages(_EXECUTIONS, {"limit": _PAGE}):
-            for row in _rows(page):
+        for page in self._api.executions():
+            for row in page:
                 start = moment(row.get("startedAt"))
                 if start and cursor.latest_start and start <= cursor.latest_start:
                     return int(row["id"])
         return 0
 
     def _newer_than(self, floor: int) -> Iterator[Row]:
-        for page in self._pages(_EXECUTIONS, {"limit": _PAGE}):
-            for row in _rows(page):
+        for page in self._api.executions():
+            for row in page:
                 if int(row["id"]) <= floor:
                     return
                 yield row
@@ -154,7 +144,7 @@ class N8nSource:
     def _resolve(self, cursor: Cursor, numbers: Iterable[int], found: _Found) -> Iterator[Row]:
         """What became of executions that no list of unfinished ones names any more."""
         for number in numbers:
-            row = self._execution(number)
+            row = self._api.execution(number)
             if row is not None and cursor.meet(row):
                 yield row
             elif row is None:
@@ -168,7 +158,7 @@ class N8nSource:
         unknown = cursor.never_met()
         found.gap += len(unknown[_MAX_PROBES:])
         for number in unknown[:_MAX_PROBES]:
-            row = self._execution(number)
+            row = self._api.execution(number)
             if row is None:
                 found.gap += 1
             elif cursor.meet(row):
@@ -182,17 +172,6 @@ class N8nSource:
             for status in sorted(TERMINAL)
         )
 
-    def _execution(self, number: int, *, with_data: bool = False) -> Row | None:
-        path = f"{_EXECUTIONS}/{number}"
-        answer = self._fetch.get(path, {"includeData": "true"} if with_data else None)
-        if answer.status == 404:
-            if not isinstance(answer.body, Mapping) or "message" not in answer.body:
-                raise SourceDown("wrong_shape", f"a 404 that n8n did not write on {path}")
-            return None
-        if not is_row(answer.body) or not isinstance(answer.body, dict):
-            raise SourceDown("wrong_shape", f"not an execution on {path}")
-        return answer.body
-
     def _details(self, cursor: Cursor, watched: Watch, found: _Found) -> tuple[list[Call], SourceDown | None]:
         """The calls of pending rows. What cannot be read three times over is counted from its row alone."""
         calls: list[Call] = []
@@ -203,7 +182,7 @@ class N8nSource:
                 continue
             origin = Origin(self.name, agent.name, self._settings.url, agent.confidence, cursor.epoch)
             try:
-                calls += self._calls_of(row, origin)
+                calls += self._api.calls_of(row, origin, with_details=row.get("attempts", 0) < _MAX_ATTEMPTS)
             except Unreadable:
                 found.gap += 1
             except SourceDown as down:
@@ -211,20 +190,6 @@ class N8nSource:
                 cursor.pending.append(row | {"attempts": row.get("attempts", 0) + blame})
                 return calls, down
         return calls, None
-
-    def _calls_of(self, row: Row, origin: Origin) -> list[Call]:
-        if row.get("attempts", 0) >= _MAX_ATTEMPTS:
-            return calls_of(row, origin)
-        try:
-            execution = self._execution(int(row["id"]), with_data=True)
-        except TooLarge:
-            return calls_of(row, origin)
-        if execution is None:
-            return calls_of(row, origin)
-        try:
-            return calls_of(execution, origin)
-        except Unreadable:
-            return calls_of(row, origin)
 
     def _watch(self, cursor: Cursor) -> Watch:
         watched = watch(
@@ -248,33 +213,8 @@ class N8nSource:
         fresh = self._workflows_at is not None and now - self._workflows_at < at_most_every_s
         if fresh and len(self._workflows) > _SHORT_LIST:
             return
-        pages = self._pages(_WORKFLOWS, {"limit": _PAGE, "excludePinnedData": "true"})
-        workflows = [workflow_of(row) if isinstance(row, Mapping) else None for page in pages for row in page]
-        if None in workflows:
-            raise SourceDown("wrong_shape", f"not a workflow on {_WORKFLOWS}")
-        self._workflows = [workflow for workflow in workflows if workflow]
+        self._workflows = self._api.workflows()
         self._workflows_at = now
-
-    def _pages(self, path: str, params: Mapping[str, str | int]) -> Iterator[list[Any]]:
-        """Page after page of a list; SourceDown when an answer is not a page."""
-        cursor: str | None = None
-        for _ in range(_MAX_PAGES):
-            answer = self._fetch.get(path, {**params, **({"cursor": cursor} if cursor else {})})
-            body = answer.body if answer.status == 200 and isinstance(answer.body, Mapping) else {}
-            rows, cursor = body.get("data"), body.get("nextCursor")
-            if not isinstance(rows, list):
-                raise SourceDown("wrong_shape", f"HTTP {answer.status} without a list on {path}")
-            yield rows
-            if not cursor:
-                return
-        raise SourceDown("wrong_shape", f"pages without end on {path}")
-
-
-def _rows(page: Iterable[Any]) -> Iterator[Row]:
-    for row in page:
-        if not is_row(row):
-            raise SourceDown("wrong_shape", f"not an execution in the list of {_EXECUTIONS}")
-        yield row
 
 
 def _running(unfinished: Iterable[Row], watched: Watch) -> dict[str, Running]:

@@ -94,7 +94,7 @@ def test_a_cursor_into_pruned_ids_ends_the_list(reading: Reading) -> None:
 
 def test_an_editor_without_end_is_no_list(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever answers a cursor with the same page again (n8n does, to a cursor of another list) ends in a failure."""
-    monkeypatch.setattr("exporter.sources.n8n._MAX_PAGES", 5)
+    monkeypatch.setattr("exporter.sources.n8n_api._MAX_PAGES", 5)
     number = reading.n8n.call(reading.workflow())
     row = reading.n8n.execution(number).row()
     same = json_response({"data": [row], "nextCursor": "eyJsaW1pdCI6Mn0="})

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import signal
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from queue import SimpleQueue
 from types import FrameType
 
 import httpx
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from exporter.credentials.metrics import CredentialCollector
 from exporter.ledger import Ledger
 from exporter.live import Live
 from exporter.metrics import LedgerCollector
+from exporter.reload import Reloader
+from exporter.self_metrics import SelfCollector, Standing
+from exporter.sole import sole_use
 from exporter.sources.n8n_execution import compile_path
 from exporter.web import MetricsServer
 from handrail.clock import Clock, SystemClock
@@ -23,17 +27,30 @@ from handrail.logs import get_logger
 from handrail.settings import Problem, Settings, SettingsError
 
 
-def run(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, then return. SettingsError or OSError when it cannot start."""
-    stop = threading.Event()
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An exporter that runs: its port, and how another configuration is taken over (whether it could be)."""
 
-    def ask_to_stop(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
+    port: int
+    reload: Callable[[Callable[[], Settings]], bool]
 
-    previous = {number: signal.signal(number, ask_to_stop) for number in (signal.SIGTERM, signal.SIGINT)}
+
+def run(settings: Settings, *, read_again: Callable[[], Settings] | None = None) -> None:
+    """Run until SIGTERM or SIGINT, then return; SIGHUP takes over what `read_again` gives.
+
+    SettingsError, LedgerTaken or OSError when it cannot start.
+    """
+    asked: SimpleQueue[int] = SimpleQueue()
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        asked.put(number)
+
+    numbers = [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if read_again else [])]
+    previous = {number: signal.signal(number, ask) for number in numbers}
     try:
-        with running(settings):
-            stop.wait()
+        with running(settings) as exporter:
+            while asked.get() == signal.SIGHUP and read_again:
+                exporter.reload(read_again)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -42,28 +59,70 @@ def run(settings: Settings) -> None:
 @contextmanager
 def running(
     settings: Settings, *, clock: Clock | None = None, transport: httpx.BaseTransport | None = None
-) -> Iterator[MetricsServer]:
+) -> Iterator[Running]:
     """The exporter while it runs; on exit nothing of it is left. `transport` lets tests speak the wire in-process."""
     check(settings)
     log = get_logger("exporter")
     host, _, port = settings.exporter.listen.rpartition(":")
     clock = clock or SystemClock()
+    standing = Standing(started_at=clock.now().timestamp(), reloaded_at=clock.now().timestamp())
     with ExitStack() as stack:
-        engine = create_engine(settings.exporter.database_url)
-        stack.callback(engine.dispose)
-        ledger = Ledger(engine, settings, clock)
-        live = Live(settings, ledger, clock, transport=transport)
-        registry = CollectorRegistry()
-        registry.register(LedgerCollector(settings, ledger, live.sources))
-        registry.register(CredentialCollector(lambda: live.credentials.standings, lambda: live.settings.credentials))
+        live = stack.enter_context(_live(settings, clock, transport))
+        collector = LedgerCollector(settings, live.ledger, live.sources)
+        registry = _registry(live, collector, standing)
         server = MetricsServer(host, int(port), registry, healthy=live.healthy, ready=live.ready)
         stack.callback(server.close)
         server.start()
         live.start()
         stack.callback(live.stop)
         log.info("started", address=f"{host}:{server.port}", sources=[health.name for health in live.sources])
-        yield server
+
+        def change(following: Settings) -> None:
+            check(following)
+            live.change(following)
+            collector.reconfigure(live.settings, live.sources)
+
+        reloader = Reloader(settings, change, standing=standing, clock=clock, logger=log)
+        yield Running(server.port, reloader.reload)
     log.info("stopped")
+
+
+def once(
+    settings: Settings, *, clock: Clock | None = None, transport: httpx.BaseTransport | None = None
+) -> tuple[bytes, list[str]]:
+    """Read every source once into the ledger: the metrics as they are then, and a line for each source that is down.
+
+    Nothing counts as scraped, so Prometheus still sees every new series at 0 first. LedgerTaken while an exporter runs.
+    """
+    check(settings)
+    clock = clock or SystemClock()
+    standing = Standing(started_at=clock.now().timestamp(), reloaded_at=clock.now().timestamp())
+    with _live(settings, clock, transport) as live:
+        live.look_once()
+        registry = _registry(live, LedgerCollector(settings, live.ledger, live.sources, peek=True), standing)
+        metrics = generate_latest(registry)
+        down = [f"{each.name}: {each.failure.reason}: {each.failure.text}" for each in live.sources if each.failure]
+        live.stop()
+    return metrics, down
+
+
+@contextmanager
+def _live(settings: Settings, clock: Clock, transport: httpx.BaseTransport | None) -> Iterator[Live]:
+    """The sources around the settings' ledger, which nobody else uses meanwhile; the caller starts and stops them."""
+    with ExitStack() as stack:
+        engine = create_engine(settings.exporter.database_url)
+        stack.callback(engine.dispose)
+        stack.enter_context(sole_use(engine))
+        yield Live(settings, Ledger(engine, settings, clock), clock, transport=transport)
+
+
+def _registry(live: Live, collector: LedgerCollector, standing: Standing) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(collector)
+    registry.register(CredentialCollector(lambda: live.credentials.standings, lambda: live.settings.credentials))
+    registry.register(SelfCollector(standing, lambda: live.sources))
+    ProcessCollector(registry=registry)
+    return registry
 
 
 def check(settings: Settings) -> None:

@@ -40,6 +40,10 @@ class Ledger:
         self._pruned_at: float | None = None
         migrate(engine, MIGRATIONS)
 
+    def reconfigure(self, settings: Settings) -> None:
+        """Count by these settings from now on. No batch may be under way."""
+        self._settings = settings
+
     def state(self, source: str) -> State:
         """The cursor of a source; empty before its first batch."""
         with reading(self._engine).connect() as connection:

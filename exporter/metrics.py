@@ -53,20 +53,29 @@ class _Present:
 
 
 class LedgerCollector:
-    """A prometheus_client collector. Collecting is a scrape: it turns every series that was new into a shown one."""
+    """A prometheus_client collector. Collecting is a scrape: it turns every series that was new into a shown one.
 
-    def __init__(self, settings: Settings, ledger: Ledger, health: Sequence[SourceHealth]) -> None:
+    Not so with `peek`, which is for a person: every series has its value, and none counts as shown.
+    """
+
+    def __init__(
+        self, settings: Settings, ledger: Ledger, health: Sequence[SourceHealth], *, peek: bool = False
+    ) -> None:
+        self._peek = peek
         self._settings = settings
         self._ledger = ledger
         self._health = health
-        self._histograms = (
-            _Histogram("call_duration_seconds", _DURATION, duration_bounds(settings)),
-            _Histogram("call_confidence_ratio", _CONFIDENCE, confidence_bounds(settings)),
-        )
+        self._histograms = _histograms(settings)
         self._lock = threading.Lock()
         self._shown: set[str] = set()
         self._shown_requests: set[tuple[str, str]] = set()
         self._log_once = LogOnce(get_logger("metrics"))
+
+    def reconfigure(self, settings: Settings, health: Sequence[SourceHealth]) -> None:
+        """Show these from now on. What was shown at 0 is remembered."""
+        with self._lock:
+            self._settings, self._health = settings, health
+            self._histograms = _histograms(settings)
 
     def describe(self) -> list[Metric]:
         """Nothing: to describe by collecting would be a scrape that nobody sees."""
@@ -76,7 +85,7 @@ class LedgerCollector:
         """All metrics as of now."""
         with self._lock:
             snapshot = self._ledger.snapshot()
-            hold = _Hold(snapshot.shown | self._shown)
+            hold = _Hold(None if self._peek else snapshot.shown | self._shown)
             agents = list(self._present(snapshot))
             families = [
                 *_about_agents(agents, snapshot),
@@ -85,8 +94,8 @@ class LedgerCollector:
                 *_about_streaks(agents, snapshot, hold),
                 *_about_executions(agents, snapshot),
                 *self._about_sources(snapshot),
-                *(_source_counter(counter, snapshot, hold) for counter in SOURCE_COUNTERS),
-                *(_readings(family, agents, snapshot) for family in GAUGES),
+                *(_source_counter(counter, self._watched, snapshot, hold) for counter in SOURCE_COUNTERS),
+                *(_readings(family, agents, self._watched, snapshot) for family in GAUGES),
             ]
             self._remember(hold.new)
         yield from families
@@ -104,12 +113,17 @@ class LedgerCollector:
             self._log_once.succeeded("shown series")
             self._shown.clear()
 
+    @property
+    def _watched(self) -> frozenset[str]:
+        """The sources that are watched now; the ledger also remembers those that were."""
+        return frozenset(health.name for health in self._health)
+
     def _present(self, snapshot: Snapshot) -> Iterator[_Present]:
         for agent in self._settings.agents:
             yield _Present(agent.name, agent.sla, agent.owner or "", "/".join(agent.source.source_ref))
         configured = {agent.name for agent in self._settings.agents}
         for name, state in sorted(snapshot.agents.items()):
-            if state.discovered and name not in configured:
+            if state.discovered and name not in configured and state.source in self._watched:
                 yield _Present(name, "default", "", state.source)
 
     @staticmethod
@@ -150,21 +164,28 @@ class LedgerCollector:
                 errors.add_metric((health.name, reason), count)
             for status, count in health.requests.items():
                 key = (health.name, status)
-                requests.add_metric(key, count if key in self._shown_requests else 0)
+                requests.add_metric(key, count if self._peek or key in self._shown_requests else 0)
                 self._shown_requests.add(key)
         yield from (up, last, gap, visible, errors, requests)
 
 
-class _Hold:
-    """Whether a series has been shown before; remembers those that have not."""
+def _histograms(settings: Settings) -> tuple[_Histogram, ...]:
+    return (
+        _Histogram("call_duration_seconds", _DURATION, duration_bounds(settings)),
+        _Histogram("call_confidence_ratio", _CONFIDENCE, confidence_bounds(settings)),
+    )
 
-    def __init__(self, shown: frozenset[str]) -> None:
+
+class _Hold:
+    """Whether a series has been shown before; remembers those that have not. None: all count as shown."""
+
+    def __init__(self, shown: frozenset[str] | None) -> None:
         self._shown = shown
         self.new: set[str] = set()
 
     def __call__(self, name: str, labels: Sequence[str]) -> bool:
         series = json.dumps([name, *labels])
-        if series in self._shown:
+        if self._shown is None or series in self._shown:
             return True
         self.new.add(series)
         return False
@@ -181,21 +202,23 @@ def _labels_from_the_start(counter: Family, agent: _Present) -> list[tuple[str, 
     return [()] if not counter.labels else []
 
 
-def _source_counter(counter: Family, snapshot: Snapshot, hold: _Hold) -> Metric:
+def _source_counter(counter: Family, watched: frozenset[str], snapshot: Snapshot, hold: _Hold) -> Metric:
     family = CounterMetricFamily(f"{PREFIX}{counter.name}", counter.text, labels=counter.labels)
     for (metric, agent, pairs), value in sorted(snapshot.totals.items()):
-        if metric == counter.name and not agent:
-            labels = tuple(dict(pairs)[label] for label in counter.labels)
+        by_label = dict(pairs)
+        if metric == counter.name and not agent and by_label.get("source", "") in watched | {""}:
+            labels = tuple(by_label[label] for label in counter.labels)
             family.add_metric(labels, value if hold(family.name, labels) else 0.0)
     return family
 
 
-def _readings(gauge: Family, agents: list[_Present], snapshot: Snapshot) -> Metric:
+def _readings(gauge: Family, agents: list[_Present], watched: frozenset[str], snapshot: Snapshot) -> Metric:
     family = _gauge(gauge.name, gauge.text, *gauge.labels)
     names = {agent.name for agent in agents}
     for (metric, pairs), value in sorted(snapshot.gauges.items()):
         labels = dict(pairs)
-        if metric == gauge.name and labels.get("agent", "") in names | {""}:
+        present = labels.get("agent", "") in names | {""} and labels.get("source", "") in watched | {""}
+        if metric == gauge.name and present:
             family.add_metric(tuple(labels[label] for label in gauge.labels), value)
     return family
 

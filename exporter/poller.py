@@ -144,6 +144,11 @@ class Pollers:
         for thread in self._threads:
             thread.start()
 
+    def poll_once(self) -> None:
+        """Poll each once, in this thread."""
+        for poller in self._pollers:
+            poller.poll_once()
+
     @property
     def dead(self) -> list[str]:
         """The sources that nobody polls any more though nobody asked for that."""
@@ -156,7 +161,7 @@ class Pollers:
         """End polling: each poll in flight ends with its present request, or its findings are dropped whole."""
         self._stopping.set()
         deadline = self._clock.monotonic() + STOP_WITHIN_S
-        for thread in self._threads:
+        for thread in (thread for thread in self._threads if thread.ident is not None):
             thread.join(timeout=max(0.0, deadline - self._clock.monotonic()))
         for poller, thread in zip(self._pollers, self._threads, strict=True):
             if thread.is_alive():

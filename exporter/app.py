@@ -17,6 +17,7 @@ from exporter.ledger import Ledger
 from exporter.live import Live
 from exporter.metrics import LedgerCollector
 from exporter.reload import Reloader
+from exporter.request_budgets import BudgetCollector
 from exporter.self_metrics import SelfCollector, Standing
 from exporter.sole import sole_use
 from exporter.sources.n8n_execution import compile_path
@@ -120,6 +121,7 @@ def _registry(live: Live, collector: LedgerCollector, standing: Standing) -> Col
     registry = CollectorRegistry()
     registry.register(collector)
     registry.register(CredentialCollector(lambda: live.credentials.standings, lambda: live.settings.credentials))
+    registry.register(BudgetCollector(lambda: live.budgets))
     registry.register(SelfCollector(standing, lambda: live.sources))
     ProcessCollector(registry=registry)
     return registry

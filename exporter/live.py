@@ -18,6 +18,7 @@ from exporter.health import SourceHealth
 from exporter.ledger import Ledger
 from exporter.poller import Poller, Pollers
 from exporter.probes import Probe, liveness, readiness
+from exporter.sources.budget import Budget, Budgets
 from exporter.watch import Watched, Wiring
 from handrail.clock import Clock
 from handrail.logs import get_logger
@@ -37,6 +38,7 @@ class _Round:
     sources: list[SourceHealth]
     pollers: Pollers
     credentials: CredentialWatch
+    budgets: dict[str, Budget]
     looking: threading.Thread
 
     def start(self) -> None:
@@ -60,6 +62,7 @@ class Live:
         self._clock = clock
         self._transport = transport
         self._health: dict[str, SourceHealth] = {}
+        self._budgets = Budgets(clock)
         self._round = self._build(settings)
 
     @property
@@ -76,6 +79,11 @@ class Live:
     def credentials(self) -> CredentialWatch:
         """The credentials that are watched now."""
         return self._round.credentials
+
+    @property
+    def budgets(self) -> dict[str, Budget]:
+        """The request budget of each Cloudflare source, by its name."""
+        return self._round.budgets
 
     def ready(self) -> Probe:
         """What /-/ready answers."""
@@ -109,14 +117,16 @@ class Live:
     def _build(self, settings: Settings) -> _Round:
         stopping, logger = threading.Event(), get_logger("poller")
         with ExitStack() as connections:
-            watched = Wiring(
+            wiring = Wiring(
                 settings,
                 self._clock,
                 stack=connections,
                 transport=self._transport,
                 health_of=lambda name: self._health.setdefault(name, SourceHealth(name)),
                 stopping=stopping,
-            ).watched()
+                budgets=self._budgets,
+            )
+            watched = wiring.watched()
             pollers = Pollers([self._poller(each) for each in watched], logger, stopping=stopping)
             opened = {it.credential: [o.health for o in watched if o.credential is it.credential] for it in watched}
             plain = [(secret, ()) for secret in plain_secrets(settings)]
@@ -127,6 +137,7 @@ class Live:
                 sources=[each.health for each in watched],
                 pollers=pollers,
                 credentials=credentials,
+                budgets=wiring.budgets_by_source(),
                 looking=threading.Thread(target=credentials.run, args=(stopping,), name="credentials", daemon=True),
                 connections=connections.pop_all(),
             )

@@ -16,6 +16,7 @@ from exporter.health import SourceHealth
 from exporter.poller import PollStopped
 from exporter.sources import Source
 from exporter.sources.ai_gateway import AiGatewaySource
+from exporter.sources.budget import Budget, Budgets
 from exporter.sources.fetch import Fetcher
 from exporter.sources.n8n import N8nSource
 from handrail.agent_settings import N8nSwitch
@@ -52,6 +53,7 @@ class Wiring:
         transport: httpx.BaseTransport | None = None,
         health_of: Callable[[str], SourceHealth] = SourceHealth,
         stopping: threading.Event | None = None,
+        budgets: Budgets | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -59,6 +61,7 @@ class Wiring:
         self._transport = transport
         self._health_of = health_of
         self._stopping = stopping or threading.Event()
+        self._budgets = budgets or Budgets(clock)
 
     def watched(self) -> list[Watched]:
         """Every source that the settings name, in their order."""
@@ -68,6 +71,16 @@ class Wiring:
         for cloudflare in self._settings.sources.cloudflare:
             found += self._cloudflare(cloudflare)
         return found
+
+    def budgets_by_source(self) -> dict[str, Budget]:
+        """The request budget of each Cloudflare source; sources of one account have the same."""
+        return {f"cloudflare/{one.name}": self._budget(one) for one in self._settings.sources.cloudflare}
+
+    def _budget(self, cloudflare: CloudflareSettings) -> Budget:
+        """Where several sources name one account, the smallest share is what they all have."""
+        account = cloudflare.account_id
+        shares = [one.request_share for one in self._settings.sources.cloudflare if one.account_id == account]
+        return self._budgets.of(account, min(shares))
 
     def _client(self, url: str) -> HttpClient:
         client = build_client(base_url=url, timeout_s=_REQUEST_TIMEOUT_S, transport=self._transport)
@@ -102,19 +115,13 @@ class Wiring:
 
     def _cloudflare(self, cloudflare: CloudflareSettings) -> Iterator[Watched]:
         health, client = self._health_of(f"cloudflare/{cloudflare.name}"), self._client(cloudflare.url)
-        source = AiGatewaySource(
-            cloudflare, self._settings.agents, self._clock, client=client, on_request=health.count_request
+        fetch = Fetcher(
+            client,
+            credentials=lambda: {"Authorization": f"Bearer {cloudflare.api_token.read()}"},
+            on_request=health.count_request,
+            now=self._clock.now,
+            allowance=self._budget(cloudflare).rest,
         )
-        token = CloudflareToken(
-            health.name,
-            cloudflare,
-            fetch=Fetcher(
-                client,
-                credentials=lambda: {"Authorization": f"Bearer {cloudflare.api_token.read()}"},
-                on_request=health.count_request,
-                now=self._clock.now,
-            ),
-            health=health,
-            clock=self._clock,
-        )
+        source = AiGatewaySource(cloudflare, self._settings.agents, self._clock, fetch=fetch)
+        token = CloudflareToken(health.name, cloudflare, fetch=fetch, health=health, clock=self._clock)
         yield Watched(source, health, token)

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated
 
-from handrail.fields import Duration, Model, Name, PositiveDuration, Url, WithSecrets
+from pydantic import AfterValidator
+
+from handrail.fields import Duration, Model, Name, PositiveDuration, Ratio, Url, WithSecrets
 from handrail.secret import Secret
+
+
+def _share(value: Decimal) -> Decimal:
+    if not 0 < value <= 1:
+        raise ValueError("must be more than 0% and at most 100%; the rest is left to everybody else")
+    return value
 
 
 class N8nSource(WithSecrets):
@@ -32,6 +42,7 @@ class CloudflareSource(WithSecrets):
     discover: bool = False
     poll_interval: PositiveDuration = timedelta(seconds=30)
     hold_back: Duration = timedelta(seconds=60)
+    request_share: Annotated[Ratio, AfterValidator(_share)] = Decimal("0.1")
 
 
 class Sources(Model):

@@ -9,7 +9,7 @@ from handrail.clock import Clock
 
 ASK_EVERY_S = 3600.0
 # Failures that say nothing about the credential: the question is asked again at the next look.
-_OUTAGES = frozenset({"unreachable", "timeout", "rate_limited", "server_error", "not_json"})
+_OUTAGES = frozenset({"unreachable", "timeout", "rate_limited", "server_error", "not_json", "budget"})
 
 
 class Asking:

@@ -20,6 +20,13 @@ DownReason = Literal[
     "server_error",
     "not_json",
     "wrong_shape",
+    "too_large",
+    "bad_request",
+    "not_found",
+    "not_success",
+    "endless_pages",
+    "sampled",
+    "budget",
 ]
 DOWN_REASONS: tuple[DownReason, ...] = get_args(DownReason)
 

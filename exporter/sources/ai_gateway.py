@@ -7,7 +7,7 @@ and begins some minutes before the end of the last one; the ledger counts what i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -21,7 +21,6 @@ from exporter.sources.fetch import Fetcher
 from exporter.sources.reading import listing, mapping, moment, slug
 from handrail.agent_settings import Agent, GatewayAgent
 from handrail.clock import Clock
-from handrail.http import HttpClient
 from handrail.logs import LogOnce, get_logger
 from handrail.source_settings import CloudflareSource
 
@@ -57,8 +56,7 @@ class AiGatewaySource:
         agents: Sequence[Agent],
         clock: Clock,
         *,
-        client: HttpClient,
-        on_request: Callable[[str], None] = lambda _status: None,
+        fetch: Fetcher,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -68,12 +66,7 @@ class AiGatewaySource:
             for agent in agents
             if isinstance(agent.source, GatewayAgent) and agent.source.ai_gateway == settings.name
         ]
-        self._fetch = Fetcher(
-            client,
-            credentials=lambda: {"Authorization": f"Bearer {settings.api_token.read()}"},
-            on_request=on_request,
-            now=clock.now,
-        )
+        self._fetch = fetch
         self._log_once = LogOnce(get_logger("ai_gateway"))
 
     @property

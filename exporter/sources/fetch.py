@@ -1,18 +1,20 @@
-"""One GET with every way it can fail translated: what comes back is JSON of status 200 or 404, all else is SourceDown.
+"""One request with every way it can fail translated: back comes JSON of a usable status, all else is SourceDown.
 
 The texts of failures name the status and the path, never a body, a parameter or a credential.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx
 
 from exporter.sources import DownReason, SourceDown
+from exporter.sources.budget import PAUSE_S, Allowance, names_budget
 from handrail.http import HttpClient, NotJson, ResponseTooLarge, read_json
 from handrail.secret import SecretError
 
@@ -25,14 +27,17 @@ class TooLarge(SourceDown):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A JSON answer of status 200, or of 404 when the service itself says that something does not exist."""
+    """A JSON answer of status 200, or of another one that the caller can use, e.g. 404 for what does not exist."""
 
     status: int
     body: object
 
 
 class Fetcher:
-    """GETs from one service. `credentials` is asked for every request, so that a rotated secret works at once."""
+    """Asks one service. `credentials` is asked for every request, so that a rotated secret works at once.
+
+    Where there is an `allowance`, each request takes from it, and a refusal for too many requests pauses it.
+    """
 
     def __init__(
         self,
@@ -41,38 +46,55 @@ class Fetcher:
         credentials: Callable[[], Mapping[str, str]],
         on_request: Callable[[str], None],
         now: Callable[[], datetime],
+        allowance: Allowance | None = None,
     ) -> None:
         self._client = client
         self._credentials = credentials
         self._on_request = on_request
         self._now = now
+        self._allowance = allowance
 
-    def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Answer:
+    def get(
+        self, path: str, params: Mapping[str, str | int] | None = None, *, usable: Container[int] = (200, 404)
+    ) -> Answer:
         """The answer; SourceDown when there is none that can be used."""
-        response = self._send(path, params)
+        return self._answer(self._request("GET", path, params=dict(params or {})), path, usable)
+
+    def post(self, path: str, body: Mapping[str, Any], *, usable: Container[int] = (200, 404)) -> Answer:
+        """The same for a body that is sent as JSON."""
+        return self._answer(self._request("POST", path, json=body), path, usable)
+
+    def _answer(self, response: httpx.Response, path: str, usable: Container[int]) -> Answer:
         status = response.status_code
         self._on_request(str(status))
-        if status in _BY_STATUS or status >= 500:
-            reason: DownReason = _BY_STATUS.get(status, "server_error")
-            raise SourceDown(reason, f"HTTP {status} on {path}", self._retry_after(response))
+        retry_after = self._retry_after(response)
+        if status == 429 and self._allowance:
+            self._allowance.pause(retry_after)
+        if status not in usable and (status in _BY_STATUS or status >= 500):
+            raise SourceDown(_BY_STATUS.get(status, "server_error"), f"HTTP {status} on {path}", retry_after)
         try:
             body = read_json(response)
         except NotJson as error:
-            raise SourceDown("not_json", f"{error} on {path}") from error
-        if status not in (200, 404):
+            raise SourceDown(_not_json(status), f"{error} on {path}", retry_after) from error
+        if self._allowance and names_budget(body):
+            self._allowance.pause(retry_after)
+            raise SourceDown("rate_limited", f"HTTP {status}, a limit is used up, on {path}", retry_after or PAUSE_S)
+        if status not in usable:
             raise SourceDown("wrong_shape", f"HTTP {status} on {path}")
         return Answer(status, body)
 
-    def _send(self, path: str, params: Mapping[str, str | int] | None) -> httpx.Response:
+    def _request(self, method: str, path: str, **content: Any) -> httpx.Response:
         try:
             headers = dict(self._credentials())
         except SecretError as error:
             raise SourceDown("unauthorized", str(error)) from error
+        if self._allowance:
+            self._allowance.take()
         try:
-            return self._client.get(path, params=dict(params or {}), headers=headers)
+            return self._client.request(method, path, headers=headers, **content)
         except ResponseTooLarge as error:
             self._on_request("none")
-            raise TooLarge("wrong_shape", f"{error} on {path}") from error
+            raise TooLarge("too_large", f"{error} on {path}") from error
         except httpx.TimeoutException as error:
             self._on_request("none")
             raise SourceDown("timeout", f"no answer in time on {path}") from error
@@ -93,3 +115,8 @@ class Fetcher:
             return None
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return max(0.0, (aware - self._now()).total_seconds())
+
+
+def _not_json(status: int) -> DownReason:
+    """A usable status that comes without JSON is a failure of its own kind only where it has one."""
+    return _BY_STATUS.get(status, "server_error" if status >= 500 else "not_json")

@@ -16,6 +16,7 @@ from drill.simulators.cloudflare import CloudflareSimulator
 from exporter.calls import Call, TokenUsage
 from exporter.sources import Batch, SourceDown, State
 from exporter.sources.ai_gateway import AiGatewaySource
+from exporter.sources.fetch import Fetcher
 from handrail.http import build_client
 from handrail.settings import parse
 
@@ -70,7 +71,13 @@ def open_reading(clock: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
         simulator = CloudflareSimulator(clock)
         client = build_client(base_url=cloudflare.url, transport=httpx.WSGITransport(app=simulator))
         opened.extend([client, simulator])
-        source = AiGatewaySource(cloudflare, parsed.agents, clock, client=client)
+        fetch = Fetcher(
+            client,
+            credentials=lambda: {"Authorization": "Bearer cf-token"},
+            on_request=lambda _status: None,
+            now=clock.now,
+        )
+        source = AiGatewaySource(cloudflare, parsed.agents, clock, fetch=fetch)
         return Reading(simulator, source, clock)
 
     yield make

@@ -21,6 +21,7 @@ from exporter.ledger import Ledger
 from exporter.poller import Poller, Pollers
 from exporter.sources import Batch, SourceDown, State
 from exporter.sources.ai_gateway import AiGatewaySource
+from exporter.sources.fetch import Fetcher
 from exporter.sources.n8n import N8nSource
 from handrail.clock import Clock
 from handrail.database import create_engine
@@ -194,8 +195,12 @@ class Both:
                 config.sources.cloudflare[0],
                 config.agents,
                 clock,
-                client=self._clients[1],
-                on_request=self.health[1].count_request,
+                fetch=Fetcher(
+                    self._clients[1],
+                    credentials=lambda: {"Authorization": "Bearer cf-token"},
+                    on_request=self.health[1].count_request,
+                    now=clock.now,
+                ),
             ),
         ]
         self.pollers = [

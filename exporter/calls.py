@@ -43,7 +43,9 @@ class Call:
 
     Both times are aware; an error carries its reason and a success has none. `execution` is what several calls may
     belong to, e.g. one run of a workflow; empty where the source knows of no such thing. `attempts` are those at the
-    provider: 0 for an answer from a cache.
+    provider: 0 for an answer from a cache. `retries` are repeated tries of the agent itself, `max_iterations` says that
+    it was stopped because it went round too often. A call that is not `timed` has a duration that means nothing, e.g.
+    because it crashed: it enters no statistics of durations and neither prolongs nor ends a streak.
     """
 
     source: str
@@ -67,6 +69,9 @@ class Call:
     cached: bool = False
     url: str | None = None
     execution: str = ""
+    retries: int = 0
+    max_iterations: bool = False
+    timed: bool = True
 
     def __post_init__(self) -> None:
         if self.started_at.tzinfo is None or self.finished_at.tzinfo is None:

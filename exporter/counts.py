@@ -58,7 +58,10 @@ class Counts:
         self._count("attempts", call.agent, call.attempts)
         self._count("cached_calls", call.agent, call.cached)
         self._count_tools(call)
-        self._observe("call_duration_seconds", call.agent, call.duration.total_seconds())
+        self._count("node_retries", call.agent, call.retries)
+        self._count("max_iterations", call.agent, call.max_iterations)
+        if call.timed:
+            self._observe("call_duration_seconds", call.agent, call.duration.total_seconds())
         if call.confidence is not None:
             self._observe("call_confidence_ratio", call.agent, call.confidence)
 

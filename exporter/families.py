@@ -25,6 +25,8 @@ AGENT_COUNTERS = (
     Family("tool_errors", "Tool calls that failed, by tool.", ("tool",)),
     Family("attempts", "Attempts at the provider that agent calls took, retries and fallbacks included."),
     Family("cached_calls", "Agent calls that were answered from a cache."),
+    Family("node_retries", "Tries of agents' own nodes that failed and were repeated within a call."),
+    Family("max_iterations", "Agent calls that were stopped because the agent reached its limit of iterations."),
 )
 
 # Counted by a source's Count without an agent.

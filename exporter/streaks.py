@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, select
 
@@ -25,11 +25,14 @@ class Streak:
 
 
 def advance(streak: Streak, call: Call, sla: LatencySla, now: float) -> Streak:
-    """The streak after one more call. A slow call is slow whatever its outcome; any other call ends the streak.
+    """The streak after one more call. A slow call is slow whatever its outcome; any other call ends the streak, but for
+    one without a meaningful duration, which changes nothing about it.
 
     A breach is counted once per streak; its time moves on with every further slow call, so that an alert on it holds.
     """
     last_call = max(streak.last_call, call.finished_at.timestamp())
+    if not call.timed:
+        return replace(streak, last_call=last_call)
     length = sla.streak_after(streak.length, call.duration)
     if not sla.is_broken_by(length):
         return Streak(length, streak.last_breach, streak.breaches, last_call)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,13 +18,16 @@ from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.jsonpath import JSONPath
 from jsonpath_ng.parser import parse
 
-from exporter.calls import Call
+from exporter.calls import Call, ToolUse
 from exporter.errors import Reason, reason_of_failure_type, reason_of_n8n_error
 from exporter.sources.n8n_runs import Run, Runs, add_usages, provider_of
 from exporter.sources.reading import listing, mapping, moment
 
 TERMINAL = frozenset({"success", "error", "canceled", "crashed", "unknown"})
 
+_MAX_ITERATIONS = re.compile(r"Max iterations \(\d+\) reached|Agent stopped due to max iterations")
+# What the agent of older nodes answers instead of failing.
+_GAVE_UP = "Agent stopped due to max iterations."
 _FENCE = re.compile(r"^\s*```(?:json)?\s*(.*?)\s*```\s*$", re.DOTALL)
 
 
@@ -72,6 +76,7 @@ class _Reading:
         # A run that was stopped while it was queued never started; one that n8n forgot to end ended when it started.
         stopped, started = moment(execution.get("stoppedAt")), moment(execution.get("startedAt"))
         self._started, self._stopped = started or stopped, stopped or started
+        self._has_started = started is not None
         self._runs = Runs(execution, since=started if execution.get("mode") == "retry" else None)
 
     def calls(self) -> list[Call]:
@@ -98,10 +103,12 @@ class _Reading:
         tools = [run for run in below if run.plays("ai_tool")]
         broken = [run for run in tools if run.failed]
         reason: Reason | None = failure or ("tool_error" if broken else None)
-        models = [root, *(run for run in below if run.plays("ai_languageModel"))]
+        asked = [run for run in below if run.plays("ai_languageModel")]
+        models, model_calls = [root, *asked], max(len(asked), bool(provider_of(root.node_type)))
         return Call(
             source=self._origin.source,
             id=f"{self._call_id}/{root.node}/{root.index}",
+            execution=self._call_id,
             agent=self._origin.agent,
             started_at=start,
             finished_at=end,
@@ -114,6 +121,11 @@ class _Reading:
             confidence=self._confidence([root]),
             tool_calls=len(tools),
             tool_errors=len(broken),
+            tools=_uses(tools),
+            model_calls=model_calls,
+            attempts=model_calls,
+            retries=self._runs.retries_of(root),
+            max_iterations=_ran_out(root),
             url=self._url(),
         )
 
@@ -125,6 +137,7 @@ class _Reading:
         return Call(
             source=self._origin.source,
             id=self._call_id,
+            execution=self._call_id,
             agent=self._origin.agent,
             started_at=started,
             finished_at=max(started, stopped),
@@ -137,6 +150,12 @@ class _Reading:
             confidence=self._confidence([run for run in runs if run.node == self._result.get("lastNodeExecuted")]),
             tool_calls=len(tools),
             tool_errors=sum(run.failed for run in tools),
+            tools=_uses(tools),
+            model_calls=len(models),
+            attempts=len(models),
+            # n8n notes a crash at its next start, with the time its last node began; what was stopped in the queue
+            # never started. Neither has a duration.
+            timed=self._status != "crashed" and self._has_started,
             url=self._url(),
         )
 
@@ -163,7 +182,7 @@ class _Reading:
         """Why a root's run failed, whether n8n says so or hides it behind "continue on error"."""
         below = self._runs.below(root)
         if not root.failed:
-            return self._hidden_failure([root])
+            return self._hidden_failure([root]) or ("other" if _ran_out(root) else None)
         return self._blame(root, below, root.error)
 
     def _hidden_failure(self, runs: Iterable[Run]) -> Reason | None:
@@ -204,6 +223,23 @@ class _Reading:
         if not self._origin.base_url:
             return None
         return f"{self._origin.base_url}/workflow/{self._row.get('workflowId')}/executions/{self._id}"
+
+
+def _uses(tools: Iterable[Run]) -> tuple[ToolUse, ...]:
+    """How often each tool was used, by the name of its node."""
+    calls, errors = Counter[str](), Counter[str]()
+    for run in tools:
+        calls[run.node] += 1
+        errors[run.node] += run.failed
+    return tuple(ToolUse(name, count, errors[name]) for name, count in sorted(calls.items()))
+
+
+def _ran_out(root: Run) -> bool:
+    """Whether the agent reached its limit of iterations: as an error, behind "continue on error", or as its answer."""
+    said = [root.error, *(item.get("error") for item in root.items())]
+    texts = [text if isinstance(text, str) else mapping(text).get("message") for text in said]
+    answers = [item.get("output") for item in root.items()]
+    return any(isinstance(text, str) and _MAX_ITERATIONS.match(text) for text in texts) or _GAVE_UP in answers
 
 
 def _first_known(errors: Iterable[object]) -> Reason:

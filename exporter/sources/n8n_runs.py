@@ -19,6 +19,8 @@ _ROOT = re.compile(
 )
 _WAIT = "n8n-nodes-base.wait"
 _HTTP = "n8n-nodes-base.httpRequest"
+# n8n tries a node with "retry on fail" 3 times where it says nothing else, and never more than 5 times.
+_DEFAULT_TRIES, _MOST_TRIES = 3, 5
 _SECONDS_UNTIL = 100_000_000_000  # an epoch below this is in seconds: as milliseconds it would be before 1973
 
 
@@ -93,8 +95,20 @@ class Run:
             return add_usages(_http_usage(item) for item in self.items())
         return TokenUsage()
 
+    def answered_by(self) -> str:
+        """The model that answered, which n8n records for streamed answers only; empty when it is not recorded."""
+        for item in self.items("ai_languageModel"):
+            for generations in listing(mapping(item.get("response")).get("generations")):
+                for generation in listing(generations):
+                    name = mapping(mapping(generation).get("generationInfo")).get("model_name")
+                    if isinstance(name, str) and name:
+                        return name
+        return ""
+
     def model(self) -> str:
-        """The model that was asked for in this run; empty when it is not recorded."""
+        """The model that answered this run, else the one that was asked for; empty when neither is recorded."""
+        if answered := self.answered_by():
+            return answered
         override = mapping(self.raw.get("inputOverride")).get("ai_languageModel")
         for branch in listing(override):
             for item in listing(branch):
@@ -171,8 +185,18 @@ class Runs:
         node = self.nodes.get(run.node, {})
         return str(node.get("onError", "")).startswith("continue") or node.get("continueOnFail") is True
 
+    def retries_of(self, root: Run) -> int:
+        """How often the root's node was tried again: n8n records each failed try by its failed sub-node alone."""
+        node = self.nodes.get(root.node, {})
+        if node.get("retryOnFail") is not True:
+            return 0
+        failed = sum(run.failed and not run.plays("ai_tool") for run in self.below(root))
+        tries = node.get("maxTries")
+        most = tries if isinstance(tries, int) else _DEFAULT_TRIES
+        return max(0, min(failed - root.failed, most - 1, _MOST_TRIES - 1))
+
     def model_of(self, run: Run) -> str:
-        """The model that a run asked for; where it is not recorded, the one that its node is set to."""
+        """The model of a run; where it is not recorded, the one that its node is set to."""
         parameters = mapping(self.nodes.get(run.node, {}).get("parameters"))
         for configured in (parameters.get("model"), parameters.get("modelId"), parameters.get("modelName")):
             value = mapping(configured).get("value") if isinstance(configured, Mapping) else configured

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import pathlib
 import re
 import typing
@@ -93,3 +94,23 @@ def test_every_option_of_a_command_that_is_named_exists():
             assert command is not main, f"{page.name}: {written}"
             known = {name for parameter in command.params for name in parameter.opts}
             assert {word for word in words if word.startswith("--")} <= known | {"--help"}, f"{page.name}: {written}"
+
+
+LEVELS = {"debug", "info", "warning", "error", "exception"}
+
+
+def events_of(path: pathlib.Path) -> typing.Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LEVELS:
+            logs = "log" in ast.unparse(node.func.value).lower()
+            if logs and node.args and isinstance(node.args[0], ast.Constant):
+                yield str(node.args[0].value)
+
+
+def test_every_log_event_stands_in_the_page_of_running_and_nothing_else():
+    """One row for each, or two in one; what is logged by a name that is not written out could not be looked up."""
+    packages = ("handrail", "exporter", "alerting", "stack", "drill", "cli")
+    written = {event for package in packages for path in (ROOT / package).rglob("*.py") for event in events_of(path)}
+    section = (ROOT / "docs" / "running.md").read_text().split("## What the log says")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`[a-z_, `]+`) \|", section, re.MULTILINE)
+    assert {event for row in rows for event in re.findall(r"[a-z_]+", row)} == written

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -46,6 +46,8 @@ class ReceiverMetrics:
     """Every label set exists at zero from the start, so that the first event is seen as an increase."""
 
     def __init__(self, outbox: Outbox, heartbeat: Callable[[], float | None]) -> None:
+        # A second series beside every counter, which nothing reads.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it unannotated
         self.registry = CollectorRegistry()
         self.registry.register(_Tables(outbox, heartbeat))
         self._notifications = self._counter("handrail_notifications", "Notifications by outcome.", "outcome", _OUTCOMES)

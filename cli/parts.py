@@ -31,7 +31,9 @@ def exporter_command(config: Path, *, once: bool) -> None:
         else:
             exporter.app.run(settings, read_again=lambda: load(config))
     except LedgerTaken as error:
-        raise click.ClickException(f"{error}; stop it first, or ask it: http://{settings.exporter.listen}") from error
+        raise click.ClickException(
+            f"{error}; stop it first, or ask it: http://{settings.exporter.listen}/metrics"
+        ) from error
 
 
 def _print_once(settings: Settings) -> None:

@@ -42,7 +42,7 @@ def _file(path: Path) -> Iterator[None]:
         except BlockingIOError as error:
             lock.seek(0)
             process = lock.read(20).strip() or "unknown"
-            raise LedgerTaken(f"another exporter (process {process}) uses the ledger that {path} belongs to") from error
+            raise LedgerTaken(f"another exporter (process {process}) uses the ledger {path.with_suffix('')}") from error
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()

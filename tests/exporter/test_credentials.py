@@ -74,7 +74,8 @@ class Bench:
         self.stack = ExitStack()
         self.refusing = False
         self.asked: list[str] = []
-        self.watched = Wiring(self.settings, clock, stack=self.stack, transport=self).watched()
+        self.wiring = Wiring(self.settings, clock, stack=self.stack, transport=self)
+        self.watched = self.wiring.watched()
         ledger = Ledger(engine, self.settings, clock)
         self.pollers = [self._poller(each, ledger) for each in self.watched]
         sources = [(each.credential, (each.health,)) for each in self.watched]
@@ -231,6 +232,14 @@ def test_services_are_asked_rarely(bench: Bench) -> None:
     bench.poll()
     assert bench.asks("/discover") == before[0] + 1
     assert bench.asks("/tokens/verify") > before[1] + 1
+
+
+def test_asking_takes_from_the_budget_of_the_account(bench: Bench) -> None:
+    """What is asked about the token is taken from the same requests that reading the logs has."""
+    allowance = bench.wiring.budgets_by_source()["cloudflare/main"].rest
+    before = allowance.remaining
+    bench.watch.look()
+    assert before - allowance.remaining == len([path for path in bench.asked if "/tokens/" in path]) > 0
 
 
 def test_an_outage_is_no_answer(bench: Bench) -> None:

@@ -32,7 +32,11 @@ AGENT_COUNTERS = (
 # Counted by a source's Count without an agent.
 SOURCE_COUNTERS = (
     Family("source_executions", "Executions that ended and were seen, of any workflow.", ("source", "status")),
+    Family("source_unreadable_rows", "Rows of a log that tell too little to be counted as a call.", ("source",)),
 )
 
 # Readings: a source's Gauge, with exactly these labels. One of an agent is shown while that agent is watched.
-GAUGES: tuple[Family, ...] = ()
+GAUGES: tuple[Family, ...] = (
+    Family("source_backend", "Which log of a gateway is read.", ("source", "gateway", "backend")),
+    Family("gateway_logs_enabled", "Whether a gateway collects logs.", ("source", "gateway")),
+)

@@ -24,15 +24,31 @@ class N8nAgent(Model):
 
 
 class GatewayAgent(Model):
-    """An agent that is told apart by the metadata of its requests through AI Gateway."""
+    """An agent behind AI Gateway: its requests by metadata, user-agent or gateway; all that is given must fit.
+
+    `user_agent` is a pattern with `*` and `?`.
+    """
 
     ai_gateway: str
-    metadata: dict[str, str]
+    metadata: dict[str, str] = Field(default_factory=dict)
+    user_agent: str | None = Field(default=None, min_length=1)
+    gateway: str | None = Field(default=None, min_length=1)
 
     @property
     def source_ref(self) -> tuple[str, str]:
         """The kind and name of the source that the agent's calls come from."""
         return "cloudflare", self.ai_gateway
+
+    @property
+    def specificity(self) -> tuple[int, bool, bool]:
+        """Greater is more specific: more metadata keys, then a user-agent, then a gateway."""
+        return len(self.metadata), self.user_agent is not None, self.gateway is not None
+
+    @model_validator(mode="after")
+    def _selects(self) -> Self:
+        if self.specificity == (0, False, False):
+            raise ValueError("selects nothing; name at least one of metadata, user_agent, gateway")
+        return self
 
 
 class N8nSwitch(Model):

@@ -102,6 +102,6 @@ def read_json(response: httpx.Response) -> object:
         raise NotJson(f"HTTP {response.status_code} with content type {content_type or 'none'} instead of JSON")
     try:
         parsed: object = json.loads(response.content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NotJson(f"HTTP {response.status_code} whose body is not complete JSON") from error
     return parsed

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.parser import parse
 
+from handrail.agent_settings import GatewayAgent
 from handrail.quantities import format_duration
 
 if TYPE_CHECKING:
@@ -67,11 +68,26 @@ def _agent(agent: Agent, settings: Settings, names: dict[str, list[str]]) -> Ite
     kind, name = agent.source.source_ref
     if name not in names[kind]:
         yield ["from"], f"no {kind} source is named {name!r}; there are: {', '.join(names[kind]) or 'none'}"
+    yield from _gateway(agent, settings)
     for alert in agent.kill_on:
         if alert not in AGENT_ALERTS:
             yield ["kill_on"], f"no alert is named {alert!r}; there are: {', '.join(AGENT_ALERTS)}"
     if agent.confidence is not None and not _is_json_path(agent.confidence):
         yield ["confidence"], f"{agent.confidence!r} is not a JSONPath; write e.g. $.confidence"
+
+
+def _gateway(agent: Agent, settings: Settings) -> Iterator[Broken]:
+    """A gateway that is not read has no calls, and of two agents that select the same one would have none."""
+    selector = agent.source
+    if not isinstance(selector, GatewayAgent):
+        return
+    for source in settings.sources.cloudflare:
+        if source.name == selector.ai_gateway and selector.gateway not in (None, *source.gateways):
+            read = ", ".join(source.gateways) or "none"
+            yield ["from"], f"no gateway {selector.gateway!r} is read from {source.name!r}; its gateways are: {read}"
+    before = settings.agents[: settings.agents.index(agent)]
+    if same := next((other.name for other in before if other.source == selector), None):
+        yield ["from"], f"selects the same requests as agent {same!r}, which would have all of them"
 
 
 def _is_json_path(text: str) -> bool:

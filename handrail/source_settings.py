@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
@@ -40,6 +40,8 @@ class CloudflareSource(WithSecrets):
     agent_metadata_key: str = "agent"
     workers: tuple[str, ...] = ()
     discover: bool = False
+    discover_by: Literal["metadata", "user_agent", "gateway"] = "metadata"
+    logs: Literal["auto", "legacy", "observability"] = "auto"
     poll_interval: PositiveDuration = timedelta(seconds=30)
     hold_back: Duration = timedelta(seconds=60)
     request_share: Annotated[Ratio, AfterValidator(_share)] = Decimal("0.1")

@@ -7,14 +7,18 @@ import json
 import secrets
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from email.utils import format_datetime
+from typing import Any, Literal
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import httpx
 
 from drill.simulators import cloudflare_tokens as tokens
+from drill.simulators.cloudflare_limits import RequestLimit
+from drill.simulators.cloudflare_telemetry import TelemetrySimulator
 from drill.simulators.wire import Faults, Refused, Request, Response, Router, answer, json_response
 from handrail.clock import Clock
 from handrail.http import build_client
@@ -49,6 +53,9 @@ class CloudflareSimulator:
 
     A row can be read `delay_s` after its `created_at`, which is the end of the call. The gateway gives up on the model
     after the time in the header cf-aig-request-timeout (milliseconds), answers 408 and logs a failed call.
+
+    `log_system` says where this account's logs are kept; the other place answers as if nothing had happened. `skew` is
+    how far Cloudflare's clock is ahead, `twist` makes something else of an answer of the REST API.
     """
 
     def __init__(
@@ -65,6 +72,16 @@ class CloudflareSimulator:
         self._account, self._token, self._gateway = account_id, token, gateway
         self._lock = threading.RLock()
         self.token = tokens.Token()
+        self.log_system: Literal["legacy", "observability"] = "legacy"
+        self.telemetry = TelemetrySimulator(
+            lambda: self._kept_in("observability"),
+            check=self._check,
+            invalid=lambda text, field: json_response(error_body(400, text, field), 400),
+        )
+        self.limit = RequestLimit(clock)
+        self.settings: dict[str, Any] = {}
+        self.skew = timedelta(0)
+        self.twist: Callable[[Request, Response], Response] = lambda _request, response: response
         self._router = self._routes()
         self._model = build_client(base_url=llm_url, timeout_s=DEFAULT_TIMEOUT_S, transport=llm_transport)
         self.faults = Faults(error_body, scope="/client/")
@@ -89,9 +106,11 @@ class CloudflareSimulator:
         created_at: datetime | None = None,
         cost: float | None = None,
         step: int = 0,
+        event: str | None = None,
+        cached: bool = False,
     ) -> str:
         """Write a row and return its id. `agent` stands in the metadata; None writes a row without metadata."""
-        moment = created_at or self._clock.now()
+        moment = created_at or self._now()
         row_id = _uuid7(moment)
         total = (tokens_in or 0) + (tokens_out or 0)
         row = {
@@ -102,7 +121,7 @@ class CloudflareSimulator:
             "provider": provider,
             "path": "chat/completions",
             "success": success,
-            "cached": False,
+            "cached": cached,
             "tokens_in": tokens_in,
             "tokens_out": tokens_out,
             "cost": cost,
@@ -114,7 +133,7 @@ class CloudflareSimulator:
             "response_content_type": "application/json",
             "status_code": status_code,
             "step": step,
-            "event_id": secrets.token_hex(16),
+            "event_id": event or secrets.token_hex(16),
             "usage_metadata": {"input_tokens": tokens_in, "output_tokens": tokens_out, "total_tokens": total},
             "timings": {"total": round(duration_s * 1000), "latency": round(duration_s * 1000)},
             "user_agent": "simulated-caller",
@@ -126,10 +145,23 @@ class CloudflareSimulator:
         return row_id
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return answer(lambda request: self.faults.around(request, self._handle), environ, start_response)
+        return answer(self._dated, environ, start_response)
+
+    def _dated(self, request: Request) -> Response:
+        response = self.faults.around(request, self._handle)
+        if request.path.startswith("/client/"):
+            response = self.twist(request, response)
+        date = format_datetime(self._now().replace(microsecond=0), usegmt=True)
+        return replace(response, headers={"Date": date, **response.headers})
+
+    def _now(self) -> datetime:
+        """By Cloudflare's clock."""
+        return self._clock.now().astimezone(UTC) + self.skew
 
     def _handle(self, request: Request) -> Response:
         if request.path.startswith("/client/"):
+            if not request.path.endswith("/graphql") and (headers := self.limit.refusal()) is not None:
+                return json_response(error_body(429), 429, headers)
             given, expected = request.headers.get("authorization", ""), f"Bearer {self._token}"
             if not hmac.compare_digest(given.encode(), expected.encode()):
                 return json_response(error_body(401), 401)
@@ -141,6 +173,7 @@ class CloudflareSimulator:
         router.add("GET", f"{gateways}/{{gateway}}/logs", self._logs)
         router.add("GET", f"{gateways}/{{gateway}}", self._read_gateway)
         router.add("GET", gateways, self._list_gateways)
+        self.telemetry.add_routes(router)
         tokens.add_routes(router, self.token, self._check)
         router.add("POST", "/v1/{account}/{gateway}/openai/chat/completions", self._proxy)
         return router
@@ -155,7 +188,8 @@ class CloudflareSimulator:
         flags = {"cache_invalidate_on_update": False, "cache_ttl": 0, "collect_logs": True, "authentication": False}
         limits = {"rate_limiting_interval": 0, "rate_limiting_limit": 0, "rate_limiting_technique": "fixed"}
         times = {"created_at": "2026-01-05T08:00:00Z", "modified_at": "2026-01-05T08:00:00Z"}
-        return {"id": self._gateway, "is_default": False} | flags | limits | times
+        management = {"log_management": 1_000_000, "log_management_strategy": "DELETE_OLDEST"}
+        return {"id": self._gateway, "is_default": False} | flags | limits | times | management | self.settings
 
     def _list_gateways(self, _: Request, account: str) -> Response:
         self._check(account)
@@ -178,16 +212,22 @@ class CloudflareSimulator:
             wrong = "order_by" if order not in ORDERS else "order_by_direction"
             return json_response(error_body(400, "Invalid enum value", wrong), 400)
         start, end = _moment(query, "start_date"), _moment(query, "end_date")
-        readable = self._clock.now() - timedelta(seconds=self.delay_s)
-        end = readable if end is None else min(end, readable)
-        with self._lock:
-            found = [row for row in self.rows if _within(row["created_at"], start, end)]
+        found = [row for row in self._kept_in("legacy") if _within(row["created_at"], start, end)]
         found.sort(key=lambda row: (row[order], row["created_at"]))
         if direction == "desc":
             found.reverse()
         rows = found[(page - 1) * per_page : page * per_page]
         info = {"page": page, "per_page": per_page, "count": len(rows), "total_count": len(found)}
         return json_response(envelope(rows, result_info=info))
+
+    def _kept_in(self, system: str) -> list[dict[str, Any]]:
+        """The rows that can be read there by now. Telemetry is the account's, so its rows name their gateway."""
+        if self.log_system != system:
+            return []
+        readable = self._now() - timedelta(seconds=self.delay_s)
+        more = {"gateway": self._gateway} if system == "observability" else {}
+        with self._lock:
+            return [row | more for row in self.rows if datetime.fromisoformat(row["created_at"]) <= readable]
 
     def _proxy(self, request: Request, account: str, gateway: str) -> Response:
         self._check(account, gateway)
@@ -224,9 +264,9 @@ def _metadata(header: str | None) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _within(created_at: str, start: datetime | None, end: datetime) -> bool:
+def _within(created_at: str, start: datetime | None, end: datetime | None) -> bool:
     moment = datetime.fromisoformat(created_at)
-    return (start is None or moment >= start) and moment <= end
+    return (start is None or moment >= start) and (end is None or moment <= end)
 
 
 def _number(query: dict[str, str], name: str, default: int, largest: int | None) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from handrail.http import HttpClient, NotJson, ResponseTooLarge, read_json
 from handrail.secret import SecretError
 
 _BY_STATUS: Mapping[int, DownReason] = {401: "unauthorized", 403: "forbidden", 429: "rate_limited"}
+_PLAINLY_OFF = timedelta(seconds=30)
 
 
 class TooLarge(SourceDown):
@@ -53,6 +54,17 @@ class Fetcher:
         self._on_request = on_request
         self._now = now
         self._allowance = allowance
+        self._skew: timedelta | None = None
+
+    @property
+    def skew(self) -> timedelta | None:
+        """How far the service's clock is ahead of ours by its last answer; None before the first that says.
+
+        The header Date has whole seconds and an answer takes its time, so what is not plainly off is no skew.
+        """
+        if self._skew is None:
+            return None
+        return self._skew if abs(self._skew) >= _PLAINLY_OFF else timedelta(0)
 
     def get(
         self, path: str, params: Mapping[str, str | int] | None = None, *, usable: Container[int] = (200, 404)
@@ -67,6 +79,8 @@ class Fetcher:
     def _answer(self, response: httpx.Response, path: str, usable: Container[int]) -> Answer:
         status = response.status_code
         self._on_request(str(status))
+        if date := _http_date(response.headers.get("date", "")):
+            self._skew = date - self._now()
         retry_after = self._retry_after(response)
         if status == 429 and self._allowance:
             self._allowance.pause(retry_after)
@@ -109,12 +123,16 @@ class Fetcher:
         text = response.headers.get("retry-after", "").strip()
         if text.isdigit():
             return float(text)
-        try:
-            moment = parsedate_to_datetime(text)
-        except ValueError:
-            return None
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return max(0.0, (aware - self._now()).total_seconds())
+        date = _http_date(text)
+        return None if date is None else max(0.0, (date - self._now()).total_seconds())
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _not_json(status: int) -> DownReason:

@@ -303,5 +303,5 @@ def test_one_gateway_that_fails_does_not_stop_another(open_reading: Open) -> Non
     reading.cloudflare.log("support-bot")
     trouble = reading.later().trouble
     assert trouble is not None
-    assert trouble.reason == "wrong_shape"
+    assert trouble.reason == "not_found"
     assert len(reading.calls) == 1

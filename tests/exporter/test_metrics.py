@@ -15,10 +15,11 @@ from sqlalchemy import Engine, text
 
 from exporter.calls import Call, TokenUsage
 from exporter.errors import REASONS
+from exporter.families import GAUGES, SOURCE_COUNTERS, Family
 from exporter.health import FAILURE_REASONS, SourceHealth
 from exporter.ledger import Ledger
 from exporter.metrics import LedgerCollector
-from exporter.sources import Batch, Count, Running
+from exporter.sources import Batch, Count, Gauge, Running
 from handrail.clock import Clock
 from handrail.database import create_engine
 from handrail.settings import Settings, parse
@@ -199,6 +200,10 @@ def test_a_changed_threshold_never_makes_a_histogram_fall(engine: Engine, clock:
     assert after['handrail_call_duration_seconds_count{agent="a"}'] == 2
 
 
+def _any_labels(family: Family) -> dict[str, str]:
+    return {label: {"agent": "a", "source": SOURCE}.get(label, "x") for label in family.labels}
+
+
 def full(exporter: Exporter) -> bytes:
     """A scrape with every metric that there is."""
     tokens = TokenUsage(7, 1, "estimate")
@@ -207,7 +212,8 @@ def full(exporter: Exporter) -> bytes:
         enabled={"a": True},
         running={"a": Running(1, NOW)},
         visible_workflows=1,
-        counts=(Count("source_executions", labels={"source": SOURCE, "status": "success"}),),
+        counts=tuple(Count(family.name, labels=_any_labels(family)) for family in SOURCE_COUNTERS),
+        gauges=tuple(Gauge(family.name, 1, _any_labels(family)) for family in GAUGES),
     )
     exporter.scrape()
     return generate_latest(exporter.registry)

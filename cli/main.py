@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cli.backfill import backfill
 from cli.calls import calls
 from cli.check import check
 from cli.drill import drill
@@ -20,5 +21,5 @@ def main() -> None:
     """Production support in a box for AI automations on n8n and Cloudflare."""
 
 
-for command in (check, render, test_rules, exporter_command, receiver, world, stack, drill, calls):
+for command in (check, render, test_rules, exporter_command, receiver, world, stack, drill, calls, backfill):
     main.add_command(command)

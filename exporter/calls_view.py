@@ -30,6 +30,10 @@ class NoCalls(Exception):
     """The ledger cannot be shown; the text says why, and what to do."""
 
 
+class NoLedger(NoCalls):
+    """There is none yet: nothing was ever counted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """Which calls to show; all conditions hold together. `since` is about their end."""
@@ -80,12 +84,12 @@ class CallsView:
         """The `limit` calls that ended last, in the order in which they ended."""
         order = (calls_table.c.finished_at.desc(), calls_table.c.source.desc(), calls_table.c.id.desc())
         statement = select(calls_table).where(*self._conditions(wanted)).order_by(*order).limit(limit)
-        with self._reading() as connection:
+        with reading_ledger(self._settings) as connection:
             return [self._row(row) for row in reversed(connection.execute(statement).all())]
 
     def agents(self) -> list[str]:
         """Every agent with a call in the ledger."""
-        with self._reading() as connection:
+        with reading_ledger(self._settings) as connection:
             return list(connection.scalars(select(calls_table.c.agent).distinct().order_by(calls_table.c.agent)))
 
     def follow(self, wanted: Wanted) -> Follower:
@@ -97,25 +101,13 @@ class CallsView:
         calls = calls_table.c
         order = (calls.ingested_at, calls.finished_at, calls.source, calls.id)
         statement = select(calls_table).where(calls.ingested_at >= stamp, *self._conditions(wanted)).order_by(*order)
-        with self._reading() as connection:
+        with reading_ledger(self._settings) as connection:
             return [self._row(row) for row in connection.execute(statement)]
 
     def last_ingested(self) -> float:
         """The newest stamp (epoch seconds); 0 while there is no call."""
-        with self._reading() as connection:
+        with reading_ledger(self._settings) as connection:
             return float(connection.scalar(select(func.max(calls_table.c.ingested_at))) or 0.0)
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        engine = open_ledger(self._settings)
-        try:
-            with engine.connect() as connection:
-                _check_schema(connection)
-                yield connection
-        except SQLAlchemyError as error:
-            raise NoCalls(f"the ledger cannot be read: {_text(error)}") from error
-        finally:
-            engine.dispose()
 
     def _conditions(self, wanted: Wanted) -> Iterator[ColumnElement[bool]]:
         calls = calls_table.c
@@ -205,20 +197,32 @@ def _key(row: CallRow) -> tuple[str, str, datetime]:
     return row.source, row.id, row.ingested_at
 
 
-def open_ledger(settings: Settings) -> Engine:
-    """The ledger's database, only to read; NoCalls when there is none."""
+@contextmanager
+def reading_ledger(settings: Settings) -> Iterator[Connection]:
+    """A connection to the ledger that can change nothing; NoCalls when there is none that can be read."""
+    engine = _open(settings)
+    try:
+        with engine.connect() as connection:
+            _check_schema(connection)
+            yield connection
+    except SQLAlchemyError as error:
+        raise NoCalls(f"the ledger cannot be read: {_text(error)}") from error
+    finally:
+        engine.dispose()
+
+
+def _open(settings: Settings) -> Engine:
     try:
         return open_to_read(settings.exporter.database_url)
     except DatabaseMissing as error:
-        raise NoCalls(
-            f"there is no ledger at {error} yet. The exporter writes it: make up, or handrail exporter"
-        ) from None
+        text = f"there is no ledger at {error} yet. The exporter writes it: make up, or handrail exporter"
+        raise NoLedger(text) from None
 
 
 def _check_schema(connection: Connection) -> None:
     version = schema_version(connection)
     if version is None:
-        raise NoCalls("the database holds no ledger yet. The exporter makes it: make up, or handrail exporter")
+        raise NoLedger("the database holds no ledger yet. The exporter makes it: make up, or handrail exporter")
     if version < len(MIGRATIONS):
         raise NoCalls(
             f"the ledger has schema {version} of an older Handrail, this one reads {len(MIGRATIONS)}. "

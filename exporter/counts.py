@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
@@ -40,6 +41,16 @@ class Counts:
         }
         self._totals: dict[tuple[str, str, str], float] = defaultdict(float)
         self._buckets: dict[tuple[str, str, float], int] = defaultdict(int)
+
+    @property
+    def totals(self) -> Mapping[tuple[str, str, str], float]:
+        """By metric, agent and labels (JSON, sorted), as they are stored."""
+        return self._totals
+
+    @property
+    def buckets(self) -> Mapping[tuple[str, str, float], int]:
+        """Observations by metric, agent and the smallest bound that they are not above; not cumulated."""
+        return self._buckets
 
     def add(self, call: Call) -> None:
         """Count one call that was not counted before."""

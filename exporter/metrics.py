@@ -130,7 +130,7 @@ class LedgerCollector:
     def _counter(counter: Family, agents: list[_Present], snapshot: Snapshot, hold: _Hold) -> Metric:
         family = CounterMetricFamily(f"{PREFIX}{counter.name}", counter.text, labels=("agent", *counter.labels))
         names = {agent.name for agent in agents}
-        values = {(agent.name, labels): 0.0 for agent in agents for labels in _labels_from_the_start(counter, agent)}
+        values = {(who.name, labels): 0.0 for who in agents for labels in labels_from_the_start(counter, who.source)}
         for (metric, agent_name, pairs), value in snapshot.totals.items():
             if metric == counter.name and agent_name in names:
                 by_label = dict(pairs)
@@ -191,10 +191,10 @@ class _Hold:
         return False
 
 
-def _labels_from_the_start(counter: Family, agent: _Present) -> list[tuple[str, ...]]:
+def labels_from_the_start(counter: Family, source: str) -> list[tuple[str, ...]]:
     """The label values that are known before the first call; models are not, so calls begin with an unknown one."""
     if counter.name == "calls":
-        return [(agent.source, "unknown", outcome) for outcome in ("success", "error")]
+        return [(source, "unknown", outcome) for outcome in ("success", "error")]
     if counter.name == "call_errors":
         return [(reason,) for reason in REASONS]
     if counter.labels == ("tool",):

@@ -22,6 +22,7 @@ UNPACKED = (ROOT / ".handrail/bin/usr/bin", ROOT / ".handrail/bin-3/usr/bin")
 # The fixture of a tool, and the names its program goes by; Debian calls Alertmanager prometheus-alertmanager.
 TOOLS = {
     "promtool": ("promtool",),
+    "prometheus_program": ("prometheus",),
     "amtool": ("amtool",),
     "alertmanager_program": ("alertmanager", "prometheus-alertmanager"),
 }

@@ -1,9 +1,10 @@
-"""Ledgers for the tests of the exporter, and sources over a simulated n8n."""
+"""Ledgers for the tests of the exporter, and sources over a simulated n8n and a simulated Cloudflare."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -17,6 +18,8 @@ from handrail.clock import Clock
 from handrail.database import create_engine
 from handrail.http import build_client
 from handrail.settings import Settings, parse
+from tests.exporter.gateway_reading import OpenGateway, gateway_reading
+from tests.exporter.gateway_reading import Reading as GatewayReading
 from tests.exporter.making import CONFIG
 from tests.exporter.n8n_reading import CONFIG as N8N_CONFIG
 from tests.exporter.n8n_reading import Front, Reading, Requests
@@ -88,5 +91,20 @@ def reading(open_reading: Callable[..., Reading]) -> Reading:
     """A first poll of an n8n with one workflow has been made."""
     opened = open_reading()
     opened.n8n.add_workflow("Invoice summary")
+    opened.poll()
+    return opened
+
+
+@pytest.fixture
+def open_gateway(clock: Clock) -> Iterator[OpenGateway]:
+    """Opens a source over a simulated AI Gateway."""
+    with ExitStack() as stack:
+        yield lambda *config, **more: stack.enter_context(gateway_reading(clock, *config, **more))
+
+
+@pytest.fixture
+def gateway(open_gateway: OpenGateway) -> GatewayReading:
+    """A first poll of one gateway has been made."""
+    opened = open_gateway()
     opened.poll()
     return opened

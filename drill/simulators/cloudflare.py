@@ -55,7 +55,8 @@ class CloudflareSimulator:
     after the time in the header cf-aig-request-timeout (milliseconds), answers 408 and logs a failed call.
 
     `log_system` says where this account's logs are kept; the other place answers as if nothing had happened. `skew` is
-    how far Cloudflare's clock is ahead, `twist` makes something else of an answer of the REST API.
+    how far Cloudflare's clock is ahead, `dates` whether answers carry its time, `twist` makes something else of an
+    answer of the REST API.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class CloudflareSimulator:
         self.limit = RequestLimit(clock)
         self.settings: dict[str, Any] = {}
         self.skew = timedelta(0)
+        self.dates = True
         self.twist: Callable[[Request, Response], Response] = lambda _request, response: response
         self._router = self._routes()
         self._model = build_client(base_url=llm_url, timeout_s=DEFAULT_TIMEOUT_S, transport=llm_transport)
@@ -152,7 +154,7 @@ class CloudflareSimulator:
         if request.path.startswith("/client/"):
             response = self.twist(request, response)
         date = format_datetime(self._now().replace(microsecond=0), usegmt=True)
-        return replace(response, headers={"Date": date, **response.headers})
+        return replace(response, headers={"Date": date, **response.headers}) if self.dates else response
 
     def _now(self) -> datetime:
         """By Cloudflare's clock."""
@@ -227,7 +229,7 @@ class CloudflareSimulator:
         readable = self._now() - timedelta(seconds=self.delay_s)
         more = {"gateway": self._gateway} if system == "observability" else {}
         with self._lock:
-            return [row | more for row in self.rows if datetime.fromisoformat(row["created_at"]) <= readable]
+            return [more | row for row in self.rows if datetime.fromisoformat(row["created_at"]) <= readable]
 
     def _proxy(self, request: Request, account: str, gateway: str) -> Response:
         self._check(account, gateway)

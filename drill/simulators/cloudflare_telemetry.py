@@ -53,6 +53,7 @@ class TelemetrySimulator:
         self.newest_first = True
         self.abr_level = 1.0
         self.sampled_beyond_s: float | None = None
+        self.ignores_offset = False
 
     def add_routes(self, router: Router) -> None:
         """The three questions that telemetry answers."""
@@ -87,7 +88,7 @@ class TelemetrySimulator:
         events = [event for event in self._events(parameters) if since <= event["timestamp"] <= until]
         events.sort(key=lambda event: event["timestamp"], reverse=self.newest_first)
         found = len(events)
-        if offset := body.get("offset"):
+        if (offset := body.get("offset")) and not self.ignores_offset:
             names = [event["$metadata"]["id"] for event in events]
             if offset not in names:
                 raise Refused(self._invalid("Invalid offset", "offset"))

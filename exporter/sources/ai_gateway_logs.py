@@ -74,19 +74,20 @@ class LegacyLog:
         return rows.found(since, until)
 
     def _pages(self, gateway: str, since: datetime, until: datetime, rows: _Gathered, *, again: bool = False) -> int:
-        """How many rows there are as the log says; as many as were seen where it does not say."""
+        """The most rows that the log said there are; 0 where it does not say."""
         path = f"/accounts/{self._account}/ai-gateway/gateways/{quote(gateway, safe='')}/logs"
         order: dict[str, str | int] = {"order_by": "created_at", "order_by_direction": "asc", "per_page": PER_PAGE}
         window = {"start_date": _rfc3339(since), "end_date": _rfc3339(until)}
+        most = 0
         for page in range(1, _MAX_PAGES + 1):
             frame = successful(self._fetch.get(path, {**window, **order, "page": page}, usable=USABLE), path)
             if not isinstance(frame.get("result"), list):
                 raise SourceDown("wrong_shape", f"no list of rows on {path}")
             total = mapping(frame.get("result_info")).get("total_count")
-            known = total if isinstance(total, int) else None
+            most = max(most, total) if isinstance(total, int) else most
             is_new = rows.add(frame["result"])
-            if not frame["result"] or known == rows.seen:
-                return rows.seen if known is None else known
+            if not frame["result"] or 0 < most <= rows.seen:
+                return most
             if not is_new and not again:
                 break
         raise SourceDown("endless_pages", f"pages without end on {path}")

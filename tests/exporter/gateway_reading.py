@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx
 
-from drill.simulators.cloudflare import CloudflareSimulator
+from drill.simulators.cloudflare import CloudflareSimulator, error_body
+from drill.simulators.wire import Request, Response, json_response
 from exporter.calls import Call
 from exporter.sources import Batch, State
 from exporter.sources.ai_gateway import AiGatewaySource
@@ -33,6 +34,33 @@ agents:
 DISCOVER = CONFIG.replace("gateways: [prod]", "gateways: [prod]\n      discover: true")
 
 
+class Front:
+    """What stands before the REST API: it notes what is asked and refuses what it is told to."""
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.bodies: list[Any] = []
+        self._refused: tuple[str, int, int] | None = None
+
+    def refuse(self, what: str, status: int, *, after: int = 0) -> None:
+        """Answer requests whose path holds `what` with this status, when so many have passed."""
+        self._refused = (what, status, after)
+
+    def allow(self) -> None:
+        """Refuse nothing any more."""
+        self._refused = None
+
+    def __call__(self, request: Request, response: Response) -> Response:
+        self.paths.append(request.path)
+        if request.body:
+            self.bodies.append(request.json)
+        if self._refused is None or self._refused[0] not in request.path:
+            return response
+        what, status, left = self._refused
+        self._refused = (what, status, left - 1)
+        return response if left > 0 else json_response(error_body(status), status)
+
+
 @dataclass
 class Reading:
     """A source over a simulator. `requests` counts what was asked by HTTP status."""
@@ -45,6 +73,12 @@ class Reading:
     state: State = field(default_factory=dict)
     calls: dict[str, Call] = field(default_factory=dict)
     unreadable: float = 0
+    front: Front = field(default_factory=Front)
+
+    def __post_init__(self) -> None:
+        self.cloudflare.twist = self.front
+        self.paths, self.bodies = self.front.paths, self.front.bodies
+        self.refuse, self.allow = self.front.refuse, self.front.allow
 
     def poll(self) -> Batch:
         batch = self.source.poll(self.state)

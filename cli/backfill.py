@@ -72,11 +72,11 @@ def backfill(
         if load_it and complete(storage):
             console.print("What an earlier run had made was put into the storage first.", highlight=False)
         live = _live(settings, storage, console, needed=load_it)
-        with Backfill(settings, clock, folder=folder, since=began) as run:
+        with Backfill(settings, clock, folder=folder, since=began, live=live) as run:
             _read(run, console, clock, began)
             file.parent.mkdir(parents=True, exist_ok=True)
-            outcome = run.write(file, live, say=lambda each: _say_written(console, each))
-            _say_left_out(console, run, outcome)
+            outcome = run.write(file, say=lambda each: _say_written(console, each))
+            _say_left_out(console, run, outcome, live)
             if not outcome.written:
                 console.print("Nothing to write.", highlight=False)
                 return
@@ -136,8 +136,8 @@ def _say_written(console: Console, each: Written) -> None:
     console.print(f"  {each.agent}: {each.calls} calls, {span}", highlight=False, soft_wrap=True)
 
 
-def _say_left_out(console: Console, run: Backfill, outcome: Outcome) -> None:
-    for agent in outcome.joint.has_history:
+def _say_left_out(console: Console, run: Backfill, outcome: Outcome, live: Live | None) -> None:
+    for agent in sorted(live.with_history if live else ()):
         console.print(f"  {agent}: Prometheus has its past already", highlight=False, soft_wrap=True)
     for agent, when in outcome.joint.too_early.items():
         text = f"  {agent}: watched for a short time only; its past can be loaded from about {when:%H:%M} UTC on"

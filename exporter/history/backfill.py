@@ -35,7 +35,10 @@ class Outcome:
 
 
 class Backfill:
-    """Keeps what it reads in `folder` until `forget`, so that it can be interrupted and go on. NoCalls: see ledger."""
+    """Keeps what it reads in `folder` until `forget`, so that it can be interrupted and go on.
+
+    `live` is what Prometheus has, if it could be asked. NoCalls when the ledger is another release's.
+    """
 
     def __init__(
         self,
@@ -44,12 +47,14 @@ class Backfill:
         *,
         folder: Path,
         since: datetime,
+        live: Live | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._settings = settings
         self._clock = clock
         self._folder = folder
         self._since = since
+        self._live = live or Live()
         self._transport = transport
         self._counted: Counted = counted(settings)
         self.kept_since: dict[str, datetime] = {}
@@ -71,13 +76,16 @@ class Backfill:
 
     def read(self, *, say: Callable[[str], None]) -> Iterator[Reached]:
         """Read every source; SourceDown when one cannot be read. What was read before is not read again."""
-        with pasts(self._settings, self._clock, states=self._counted.states, transport=self._transport) as found:
+        known = self._live.with_history
+        with pasts(
+            self._settings, self._clock, states=self._counted.states, without=known, transport=self._transport
+        ) as found:
             for past in found:
                 yield from read_patiently(past, self._spool, self._since, self._clock, say=say)
                 if kept := past.kept_since(self._since):
                     self.kept_since[past.name] = kept
 
-    def write(self, target: Path, live: Live | None, *, say: Callable[[Written], None]) -> Outcome:
+    def write(self, target: Path, *, say: Callable[[Written], None]) -> Outcome:
         """Write what the ledger has not counted.
 
         The file is there whole, or not at all when nothing was to be written.
@@ -85,7 +93,7 @@ class Backfill:
         remove_counted(self._spool, self._settings)
         agents = self._spool.agents()
         now = self._clock.now()
-        ends = joint(agents, counted=self._counted.began, counting=self.counting, live=live, now=now)
+        ends = joint(agents, counted=self._counted.began, counting=self.counting, live=self._live, now=now)
         periods = [Period(name, agents[name], self._since, until) for name, until in ends.until.items()]
         left_out = sum(self._between(period, now) for period in periods)
         label_sets = LabelSets(self._counted.labels)

@@ -31,7 +31,7 @@ class GatewayPast:
     def read(self, spool: Spool, since: datetime) -> Iterator[Reached]:
         """From the oldest to the newest; where one gateway cannot be read, the others are read to their next window."""
         until = self._clock.now() - self._settings.hold_back
-        state = spool.state(self.name)
+        state, self._calls = spool.state(self.name), spool.count(self.name)
         if not state or any(_moment(gateway, "began") > since for gateway in state["gateways"].values()):
             state = self._beginning(since)
         reached = self._reached(state, until)

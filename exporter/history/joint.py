@@ -33,7 +33,7 @@ class Joint:
 
 
 def joint(
-    agents: Iterable[str], *, counted: Mapping[str, datetime], counting: bool, live: Live | None, now: datetime
+    agents: Iterable[str], *, counted: Mapping[str, datetime], counting: bool, live: Live, now: datetime
 ) -> Joint:
     """An agent's past ends where it was first counted or first seen, whichever came first.
 
@@ -43,14 +43,13 @@ def joint(
     until: dict[str, datetime] = {}
     has_history: list[str] = []
     too_early: dict[str, datetime] = {}
-    live_now = live or Live()
     for agent in sorted(agents):
-        if agent in live_now.with_history:
+        if agent in live.with_history:
             has_history.append(agent)
             continue
-        known = [times[agent] for times in (counted, live_now.first_seen) if agent in times]
+        known = [times[agent] for times in (counted, live.first_seen) if agent in times]
         begins = min(known) if known else now - _IN_FLIGHT if counting else now
-        memory = live_now.memory_begins
+        memory = live.memory_begins
         if memory is not None and begins > memory + _TOGETHER:
             too_early[agent] = begins + MEMORY
         else:

@@ -37,11 +37,13 @@ class N8nPast:
         *,
         client: HttpClient,
         state: State,
+        without: frozenset[str],
         on_request: Callable[[str], None],
     ) -> None:
         self._settings = settings
         self._agents = agents
         self._clock = clock
+        self._without = without
         self._cursor = Cursor.load(state)
         self._api = N8nApi(settings, now=clock.now, client=client, on_request=on_request)
         self._failed: Counter[str] = Counter()
@@ -56,6 +58,7 @@ class N8nPast:
     def read(self, spool: Spool, since: datetime) -> Iterator[Reached]:
         """From the newest to the oldest, each execution once."""
         watched, now = self._watched(), self._clock.now()
+        self._calls = spool.count(self.name)
         for page in self._api.executions(startedAfter=_iso(since)):
             wanted = [row for row in page if _is_call(row) and row["workflowId"] in watched]
             for start in range(0, len(wanted), _TOGETHER):
@@ -98,7 +101,7 @@ class N8nPast:
             taken={agent.name for agent in self._agents},
             discovered=self._cursor.discovered,
         )
-        return dict(found.agents)
+        return {workflow: agent for workflow, agent in found.agents.items() if agent.name not in self._without}
 
     def _calls_of(self, row: Row, agent: WatchedAgent) -> list[Call]:
         origin = Origin(self.name, agent.name, self._settings.url, agent.confidence, self._cursor.epoch)

@@ -27,9 +27,17 @@ _REQUEST_TIMEOUT_S = 30.0
 
 @contextmanager
 def pasts(
-    settings: Settings, clock: Clock, *, states: Mapping[str, State], transport: httpx.BaseTransport | None = None
+    settings: Settings,
+    clock: Clock,
+    *,
+    states: Mapping[str, State],
+    without: frozenset[str] = frozenset(),
+    transport: httpx.BaseTransport | None = None,
 ) -> Iterator[list[Past]]:
-    """The past of each source; `states` are the ledger's cursors. `transport` lets tests speak the wire in-process."""
+    """The past of each source; `states` are the ledger's cursors, agents in `without` need not be read.
+
+    `transport` lets tests speak the wire in-process.
+    """
     budgets, found = Budgets(clock), list[Past]()
     with ExitStack() as stack:
         for n8n in settings.sources.n8n:
@@ -37,7 +45,11 @@ def pasts(
                 build_client(base_url=n8n.url, timeout_s=_REQUEST_TIMEOUT_S, transport=transport)
             )
             state = states.get(f"n8n/{n8n.name}", {})
-            found.append(N8nPast(n8n, settings.agents, clock, client=client, state=state, on_request=Pace(clock)))
+            found.append(
+                N8nPast(
+                    n8n, settings.agents, clock, client=client, state=state, without=without, on_request=Pace(clock)
+                )
+            )
         for cloudflare in settings.sources.cloudflare:
             client = stack.enter_context(
                 build_client(base_url=cloudflare.url, timeout_s=_REQUEST_TIMEOUT_S, transport=transport)

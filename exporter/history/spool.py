@@ -76,6 +76,11 @@ class Spool:
             self._insert(connection, calls)
             insert_or_ignore(connection, _read, [{"source": source, "key": key} for key in keys])
 
+    def count(self, source: str) -> int:
+        """How many calls of a source there are."""
+        with reading(self._engine).connect() as connection:
+            return connection.scalar(select(func.count()).where(_calls.c.source == source)) or 0
+
     def agents(self) -> dict[str, str]:
         """Every agent with calls, and the source of one of them."""
         with reading(self._engine).connect() as connection:

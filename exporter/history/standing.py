@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client.utils import floatToGoString
@@ -27,19 +27,6 @@ _TEXT = "Read from the source's past."
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """One series: its family, and name and labels as OpenMetrics writes them."""
-
-    kind: Kind
-    series: str
-
-    @property
-    def counts(self) -> bool:
-        """Whether its values only grow."""
-        return self.kind.type != "gauge"
-
-
-@dataclass(frozen=True, slots=True)
 class Sums:
     """What the rules add up over all series of an agent."""
 
@@ -49,7 +36,10 @@ class Sums:
 
 
 class Standing:
-    """One agent's series; `target` is what Prometheus adds to each: job and instance."""
+    """One agent's series; `target` is what Prometheus adds to each: job and instance.
+
+    A series is its name and labels as OpenMetrics writes them; `kinds` has the family of each that was ever told.
+    """
 
     def __init__(
         self, settings: Settings, agent: str, source: str, *, label_sets: LabelSets, target: Mapping[str, str]
@@ -60,6 +50,8 @@ class Standing:
         self._target = target
         self._counts = Counts(settings, label_sets)
         self._streak = Streak()
+        self._names: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
+        self.kinds: dict[str, Kind] = {}
 
     def add(self, call: Call) -> None:
         """One call more, in the order in which they ended."""
@@ -78,11 +70,11 @@ class Standing:
         timed = sum(n for (metric, _, _), n in self._counts.buckets.items() if metric == "call_duration_seconds")
         return Sums(timed, total("call_errors"), total("tokens"))
 
-    def values(self) -> dict[Key, float]:
+    def values(self) -> dict[str, float]:
         """Every series with its value."""
         return {**dict(self._counters()), **dict(self._histograms()), **dict(self._streaks())}
 
-    def _counters(self) -> Iterator[tuple[Key, float]]:
+    def _counters(self) -> Iterator[tuple[str, float]]:
         for family in AGENT_COUNTERS:
             kind = Kind(f"{PREFIX}{family.name}", "counter", family.text)
             values = {labels: 0.0 for labels in labels_from_the_start(family, self._source)}
@@ -91,27 +83,31 @@ class Standing:
                     by_label = dict(json.loads(pairs))
                     values[tuple(by_label[label] for label in family.labels)] = value
             for labels, value in values.items():
-                named = dict(zip(family.labels, labels, strict=True))
-                yield Key(kind, self._named(f"{kind.name}_total", named)), value
+                yield self._series(kind, "_total", zip(family.labels, labels, strict=True)), value
         breaches = Kind(f"{PREFIX}slow_streak_breaches", "counter", _TEXT)
-        yield Key(breaches, self._named(f"{breaches.name}_total", {})), self._streak.breaches
+        yield self._series(breaches, "_total"), self._streak.breaches
 
-    def _histograms(self) -> Iterator[tuple[Key, float]]:
+    def _histograms(self) -> Iterator[tuple[str, float]]:
         for name, bounds_of in _HISTOGRAMS.items():
             kind = Kind(f"{PREFIX}{name}", "histogram", _TEXT)
             counts = {le: n for (metric, _, le), n in self._counts.buckets.items() if metric == name}
             for bound in (*bounds_of(self._settings), INFINITY):
                 le = str(floatToGoString(bound))  # type: ignore[no-untyped-call]  # the library leaves it unannotated
                 below = sum(count for stored, count in counts.items() if stored <= bound)
-                yield Key(kind, self._named(f"{kind.name}_bucket", {"le": le})), below
-            yield Key(kind, self._named(f"{kind.name}_count", {})), sum(counts.values())
+                yield self._series(kind, "_bucket", [("le", le)]), below
+            yield self._series(kind, "_count"), sum(counts.values())
             total = self._counts.totals.get((f"{name}_sum", self._agent, "[]"), 0.0)
-            yield Key(kind, self._named(f"{kind.name}_sum", {})), total
+            yield self._series(kind, "_sum"), total
 
-    def _streaks(self) -> Iterator[tuple[Key, float]]:
+    def _streaks(self) -> Iterator[tuple[str, float]]:
         for name, value_of in _GAUGES.items():
             kind = Kind(f"{PREFIX}{name}", "gauge", _TEXT)
-            yield Key(kind, self._named(kind.name, {})), value_of(self._streak)
+            yield self._series(kind), value_of(self._streak)
 
-    def _named(self, name: str, labels: Mapping[str, str]) -> str:
-        return series(name, {"agent": self._agent, **labels, **self._target})
+    def _series(self, kind: Kind, suffix: str = "", labels: Iterable[tuple[str, str]] = ()) -> str:
+        name, pairs = f"{kind.name}{suffix}", tuple(labels)
+        found = self._names.get((name, pairs))
+        if found is None:
+            found = self._names[name, pairs] = series(name, {"agent": self._agent, **dict(pairs), **self._target})
+            self.kinds[found] = kind
+        return found

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from exporter.calls import Call
 from exporter.history.openmetrics import Kind, OpenMetricsFile, series
 from exporter.history.spool import Spool
-from exporter.history.standing import Key, Standing, Sums
+from exporter.history.standing import Standing, Sums
 from exporter.label_sets import LabelSets
 from exporter.metrics import PREFIX
 from handrail.quantities import format_duration
@@ -80,6 +80,7 @@ class _Agent:
         for call in self._calls(spool, ends):
             whole.add(call)
         end, end_sums = whole.values(), whole.sums
+        counters = {name for name, kind in whole.kinds.items() if kind.type != "gauge"}
         now, calls = self._standing(), self._calls(spool, ends)
         following = next(calls, None)
         values, sums = now.values(), now.sums
@@ -90,13 +91,10 @@ class _Agent:
                 following, changed = next(calls, None), True
             if changed:
                 values, sums = now.values(), now.sums
-            self._write(at, values, end)
+            for name, last in end.items():
+                value = values.get(name, 0.0)
+                self._file.sample(whole.kinds[name], name, value - last if name in counters else value, at)
             self._recorded.write(at, sums, end_sums)
-
-    def _write(self, at: int, values: Mapping[Key, float], end: Mapping[Key, float]) -> None:
-        for key, last in end.items():
-            value = values.get(key, 0.0)
-            self._file.sample(key.kind, key.series, value - last if key.counts else value, at)
 
     def _standing(self) -> Standing:
         target = {"instance": self._settings.exporter.listen, "job": JOB}
@@ -117,7 +115,6 @@ class _Recorded:
         agent = settings.agent(period.agent)
         sla = settings.sla_of(period.agent)
         self._file = file
-        self._name = period.agent
         held = {
             "agent": period.agent,
             "sla": agent.sla if agent else "default",
@@ -125,50 +122,47 @@ class _Recorded:
         }
         source = "/".join(agent.source.source_ref) if agent else period.source
         target = {"instance": settings.exporter.listen, "job": JOB}
+        bridged = Kind("agent:handrail_agent_info:bridged", "gauge", _RECORDED)
+        info = Kind(f"{PREFIX}agent_info", "gauge", _INFO)
         self._info = (
-            (Kind("agent:handrail_agent_info:bridged", "gauge", _RECORDED), held),
-            (
-                Kind(f"{PREFIX}agent_info", "gauge", "An agent that is watched, and its SLA."),
-                held | {"source": source} | target,
-            ),
+            (bridged, series(bridged.name, held)),
+            (info, series(info.name, held | {"source": source} | target)),
         )
         window = sla.errors.window
-        self._calls = _Window("agent:handrail_calls", window)
-        self._errors = _Window("agent:handrail_call_errors", window)
-        self._tokens = _Window("agent:handrail_tokens", _HOUR)
+        self._calls = _Window("agent:handrail_calls", window, period.agent)
+        self._errors = _Window("agent:handrail_call_errors", window, period.agent)
+        self._tokens = _Window("agent:handrail_tokens", _HOUR, period.agent)
         self._ratio = Kind("agent:handrail_call_error_ratio:sla_window", "gauge", _RECORDED)
-        self._held = held
+        self._held = series(self._ratio.name, held)
 
     def write(self, at: int, sums: Sums, end: Sums) -> None:
         """What the rules would have recorded at this moment."""
-        agent = {"agent": self._name}
-        for kind, labels in self._info:
-            self._sample(kind, labels, 1.0, at)
+        for kind, name in self._info:
+            self._file.sample(kind, name, 1.0, at)
         increases = {}
         for window, value, last in (
             (self._calls, sums.calls, end.calls),
             (self._errors, sums.errors, end.errors),
             (self._tokens, sums.tokens, end.tokens),
         ):
-            self._sample(window.sum, agent, value - last, at)
+            self._file.sample(window.sum, window.sum_series, value - last, at)
             increases[window.name] = increase = window.increase(value)
             if increase is not None:
-                self._sample(window.recorded, agent, increase, at)
+                self._file.sample(window.recorded, window.recorded_series, increase, at)
         calls, errors = increases[self._calls.name], increases[self._errors.name]
         if calls and errors is not None:
-            self._sample(self._ratio, self._held, errors / calls, at)
-
-    def _sample(self, kind: Kind, labels: Mapping[str, str], value: float, at: int) -> None:
-        self._file.sample(kind, series(kind.name, labels), value, at)
+            self._file.sample(self._ratio, self._held, errors / calls, at)
 
 
 class _Window:
     """A sum and how much it grew within a window; None until a whole window is known."""
 
-    def __init__(self, name: str, window: timedelta) -> None:
+    def __init__(self, name: str, window: timedelta, agent: str) -> None:
         self.name = name
         self.sum = Kind(f"{name}:sum", "gauge", _RECORDED)
         self.recorded = Kind(f"{name}:increase{format_duration(window)}", "gauge", _RECORDED)
+        self.sum_series = series(self.sum.name, {"agent": agent})
+        self.recorded_series = series(self.recorded.name, {"agent": agent})
         self._values: deque[float] = deque(maxlen=max(int(window.total_seconds()) // STEP_S, 1) + 1)
 
     def increase(self, value: float) -> float | None:

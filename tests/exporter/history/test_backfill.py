@@ -14,6 +14,7 @@ from drill.simulators.cloudflare import CloudflareSimulator
 from drill.simulators.n8n import N8nSimulator
 from exporter.calls_view import NoCalls
 from exporter.history.backfill import Backfill, Outcome
+from exporter.history.joint import Live
 from exporter.history.pace import Pace
 from exporter.ledger import Ledger
 from exporter.sources import SourceDown
@@ -70,14 +71,16 @@ class World:
         self.settings: Settings = parse(config.format(folder=folder))
         self.said: list[str] = []
 
-    def open(self, since: timedelta = WEEK) -> Backfill:
+    def open(self, since: timedelta = WEEK, live: Live | None = None) -> Backfill:
         begin = self.clock.now() - since
-        return Backfill(self.settings, self.clock, folder=self.folder / "h", since=begin, transport=self.transport)
+        return Backfill(
+            self.settings, self.clock, folder=self.folder / "h", since=begin, live=live, transport=self.transport
+        )
 
     def run(self, since: timedelta = WEEK) -> Outcome:
         with self.open(since) as run:
             list(run.read(say=self.said.append))
-            return run.write(self.folder / "history.om", None, say=lambda _: None)
+            return run.write(self.folder / "history.om", say=lambda _: None)
 
     def calls(self, count: int, *, first: timedelta, every: timedelta) -> None:
         for number in range(count):
@@ -144,6 +147,16 @@ def test_an_interrupted_run_goes_on_where_it_was(world: World) -> None:
     assert world.transport.details() == 15
     assert [each.calls for each in world.run().written] == [40]
     assert world.transport.details() == 40
+
+
+def test_what_prometheus_has_is_not_even_read(world: World) -> None:
+    """A second run for a new agent does not ask for all the details of the others."""
+    world.calls(5, first=timedelta(days=3), every=timedelta(hours=1))
+    with world.open(live=Live(with_history=frozenset({"invoices"}))) as run:
+        list(run.read(say=print))
+        assert run.write(world.folder / "history.om", say=print).written == ()
+    assert world.transport.details() == 0
+    assert not (world.folder / "history.om").exists()
 
 
 def test_other_settings_read_anew(world: World) -> None:
@@ -239,7 +252,7 @@ def test_the_log_of_a_gateway_is_read_window_by_window(
     half = len(transport.paths)
     with open_it() as run:
         list(run.read(say=print))
-        outcome = run.write(tmp_path / "history.om", None, say=lambda _: None)
+        outcome = run.write(tmp_path / "history.om", say=lambda _: None)
     assert [(each.agent, each.calls) for each in outcome.written] == [("support-bot", 24)]
     assert len(transport.paths) < 3 * 27
     assert half > 6

@@ -38,7 +38,7 @@ def test_the_past_ends_where_counting_or_memory_begins(
 
 def test_what_may_be_about_to_be_counted_is_left_to_counting() -> None:
     """An exporter that runs and has not counted the agent yet may be reading its calls just now."""
-    found = joint(["a"], counted={}, counting=True, live=None, now=NOW)
+    found = joint(["a"], counted={}, counting=True, live=Live(), now=NOW)
     assert found.until == {"a": ago(minutes=15)}
 
 

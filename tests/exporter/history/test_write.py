@@ -92,6 +92,15 @@ def _sorted(name: str) -> str:
     return metric + ",".join(sorted(re.findall(r'\w+="(?:[^"\\]|\\.)*"', labels)))
 
 
+def test_what_is_recorded_has_a_rule_of_that_name(tmp_path: Path, root: Path) -> None:
+    """A rule that is renamed must be renamed here, or its past is lost."""
+    rules = (root / "alerting/rendered/rules/handrail.yml").read_text()
+    recorded = set(re.findall(r"record: (\S+)", rules))
+    names = {name.partition("{")[0] for name in past(tmp_path, various()) if WRITTEN_BY_RULES.match(name)}
+    assert "agent:handrail_tokens:increase1h" in names
+    assert names <= recorded
+
+
 ends = st.lists(st.integers(0, 5000), min_size=1, max_size=12, unique=True)
 
 

@@ -78,6 +78,7 @@ def backfill(
             outcome = run.write(file, say=lambda each: _say_written(console, each))
             _say_left_out(console, run, outcome, live)
             if not outcome.written:
+                run.forget()
                 console.print("Nothing to write.", highlight=False)
                 return
             if target is not None:

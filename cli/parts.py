@@ -11,6 +11,7 @@ import alerting.receiver.app
 import exporter.app
 from cli.configuration import config_option, load_or_exit
 from drill.simulators.world import run as run_world
+from exporter.opening import LedgerUnusable
 from exporter.sole import LedgerTaken
 from handrail import logs
 from handrail.agent_settings import EnvFileSwitch
@@ -34,6 +35,8 @@ def exporter_command(config: Path, *, once: bool) -> None:
         raise click.ClickException(
             f"{error}; stop it first, or ask it: http://{settings.exporter.listen}/metrics"
         ) from error
+    except LedgerUnusable as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _print_once(settings: Settings) -> None:

@@ -13,17 +13,15 @@ import httpx
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from exporter.credentials.metrics import CredentialCollector
-from exporter.ledger import Ledger
 from exporter.live import Live
 from exporter.metrics import LedgerCollector
+from exporter.opening import opened
 from exporter.reload import Reloader
 from exporter.request_budgets import BudgetCollector
 from exporter.self_metrics import SelfCollector, Standing
-from exporter.sole import sole_use
 from exporter.sources.n8n_execution import compile_path
 from exporter.web import MetricsServer
 from handrail.clock import Clock, SystemClock
-from handrail.database import create_engine
 from handrail.logs import get_logger
 from handrail.settings import Problem, Settings, SettingsError
 
@@ -39,7 +37,7 @@ class Running:
 def run(settings: Settings, *, read_again: Callable[[], Settings] | None = None) -> None:
     """Run until SIGTERM or SIGINT, then return; SIGHUP takes over what `read_again` gives.
 
-    SettingsError, LedgerTaken or OSError when it cannot start.
+    SettingsError, LedgerTaken, LedgerUnusable or OSError when it cannot start.
     """
     asked: SimpleQueue[int] = SimpleQueue()
 
@@ -110,11 +108,8 @@ def once(
 @contextmanager
 def _live(settings: Settings, clock: Clock, transport: httpx.BaseTransport | None) -> Iterator[Live]:
     """The sources around the settings' ledger, which nobody else uses meanwhile; the caller starts and stops them."""
-    with ExitStack() as stack:
-        engine = create_engine(settings.exporter.database_url)
-        stack.callback(engine.dispose)
-        stack.enter_context(sole_use(engine))
-        yield Live(settings, Ledger(engine, settings, clock), clock, transport=transport)
+    with opened(settings, clock) as ledger:
+        yield Live(settings, ledger, clock, transport=transport)
 
 
 def _registry(live: Live, collector: LedgerCollector, standing: Standing) -> CollectorRegistry:

@@ -18,6 +18,7 @@ from exporter.label_sets import printable
 from exporter.migrations import MIGRATIONS
 from exporter.tables import calls_table
 from handrail.database import DatabaseMissing, open_to_read, schema_version
+from handrail.database_trouble import said
 from handrail.settings import Settings
 
 # A batch is stamped before its transaction begins, so one that had to wait for another writer appears with an older
@@ -206,7 +207,7 @@ def reading_ledger(settings: Settings) -> Iterator[Connection]:
             _check_schema(connection)
             yield connection
     except SQLAlchemyError as error:
-        raise NoCalls(f"the ledger cannot be read: {_text(error)}") from error
+        raise NoCalls(f"the ledger cannot be read: {said(error)}") from error
     finally:
         engine.dispose()
 
@@ -232,10 +233,3 @@ def _check_schema(connection: Connection) -> None:
         raise NoCalls(
             f"the ledger has schema {version} of a newer Handrail, this one reads {len(MIGRATIONS)}. Update this one."
         )
-
-
-def _text(error: SQLAlchemyError) -> str:
-    """What the driver said, in one line; never the statement, its parameters or the address with its password."""
-    said = getattr(error, "orig", None)
-    lines = str(said if said is not None else type(error).__name__).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -7,16 +7,18 @@ A restart loses nothing and resets nothing.
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable
-from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, select
+from sqlalchemy import Connection, Engine, func, select
 
 from exporter.calls import Call
 from exporter.counts import Counts
 from exporter.label_sets import LabelSets
+from exporter.ledger_health import LedgerHealth
 from exporter.migrations import MIGRATIONS
+from exporter.retention import prune
 from exporter.snapshot import Snapshot, take
 from exporter.sources import Batch, State
 from exporter.standing import store_standing
@@ -24,9 +26,10 @@ from exporter.streaks import advance_streaks
 from exporter.tables import calls_table, dialect_insert, insert_or_ignore, shown_table, sources_table
 from handrail.clock import Clock
 from handrail.database import migrate, reading, take_turns
+from handrail.logs import LogOnce, get_logger
+from handrail.quantities import format_size
 from handrail.settings import Settings
 
-KEEP_CALLS = timedelta(days=45)
 _PRUNE_EVERY_S = 3600.0
 
 
@@ -38,7 +41,12 @@ class Ledger:
         self._settings = settings
         self._clock = clock
         self._pruned_at: float | None = None
+        self._lock = threading.Lock()
+        self._log_once = LogOnce(get_logger("ledger"))
+        self.health = LedgerHealth()
         migrate(engine, MIGRATIONS)
+        with reading(engine).connect() as connection:
+            self._stored_calls = connection.scalar(select(func.count()).select_from(calls_table)) or 0
 
     def reconfigure(self, settings: Settings) -> None:
         """Count by these settings from now on. No batch may be under way."""
@@ -46,7 +54,7 @@ class Ledger:
 
     def state(self, source: str) -> State:
         """The cursor of a source; empty before its first batch."""
-        with reading(self._engine).connect() as connection:
+        with self.health.reading(), reading(self._engine).connect() as connection:
             text = connection.scalar(select(sources_table.c.state).where(sources_table.c.source == source))
         state: State = json.loads(text) if text else {}
         return state
@@ -56,7 +64,7 @@ class Ledger:
         if any(call.source != source for call in batch.calls):
             raise ValueError(f"a batch of {source} holds a call of another source")
         now = self._clock.now().timestamp()
-        with self._engine.begin() as connection:
+        with self.health.writing(), self._engine.begin() as connection:
             take_turns(connection, "handrail ledger")
             new = _insert_new(connection, batch.calls, now)
             agents = {call.agent for call in new} | {count.agent for count in batch.counts}
@@ -68,28 +76,48 @@ class Ledger:
             counts.store(connection)
             advance_streaks(connection, new, self._settings, now)
             store_standing(connection, source, batch, now)
+        self._count_stored(len(new))
         return len(new)
 
     def prune(self) -> int:
-        """Forget calls that ended longer ago than any source reads back; at most once an hour. Totals stay."""
+        """Forget what the settings' retention says; how many calls. At most once an hour. Totals stay."""
         started = self._clock.monotonic()
         if self._pruned_at is not None and started - self._pruned_at < _PRUNE_EVERY_S:
             return 0
-        before = (self._clock.now() - KEEP_CALLS).timestamp()
-        with self._engine.begin() as connection:
-            removed = connection.execute(delete(calls_table).where(calls_table.c.finished_at < before)).rowcount
+        retention = self._settings.exporter.retention
+        with self.health.writing():
+            pruned = prune(self._engine, retention, self._clock.now())
         self._pruned_at = started
-        return removed
+        self._count_stored(-pruned.calls)
+        if pruned.too_large:
+            text = "what sources may report again needs more than exporter.retention.size"
+            self._log_once.failed("retention", "too_large", text=text, size=format_size(retention.size))
+        else:
+            self._log_once.succeeded("retention")
+        return pruned.calls
 
     def mark_shown(self, series: Iterable[str]) -> None:
-        """Remember that these series have been scraped at 0, so that from now on their true value is shown."""
-        with self._engine.begin() as connection:
+        """Remember that these series have been scraped at 0, so that from now on their true value is shown.
+
+        Any scrape counts, so of two Prometheus only the one that comes first sees the 0. The other one sees the true
+        value at once: it misses the first count of a series, and never sees one too many.
+        """
+        with self.health.writing(), self._engine.begin() as connection:
             insert_or_ignore(connection, shown_table, [{"series": name} for name in series])
 
     def snapshot(self) -> Snapshot:
         """All that the metrics show, read in one transaction."""
-        with reading(self._engine).connect() as connection:
+        with self.health.reading(), reading(self._engine).connect() as connection:
             return take(connection, self._clock.now())
+
+    @property
+    def stored_calls(self) -> int:
+        """How many single calls are kept now."""
+        return self._stored_calls
+
+    def _count_stored(self, change: int) -> None:
+        with self._lock:
+            self._stored_calls += change
 
 
 def _insert_new(connection: Connection, calls: Iterable[Call], now: float) -> list[Call]:

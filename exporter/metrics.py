@@ -23,8 +23,10 @@ from exporter.families import AGENT_COUNTERS, GAUGES, SOURCE_COUNTERS, Family
 from exporter.health import SourceHealth
 from exporter.label_sets import OTHER
 from exporter.ledger import Ledger
+from exporter.ledger_metrics import about_ledger
 from exporter.snapshot import Snapshot
 from exporter.streaks import Streak
+from handrail.database_trouble import WHAT_TO_DO, reason_of, said
 from handrail.logs import LogOnce, get_logger
 from handrail.settings import Settings
 
@@ -84,21 +86,37 @@ class LedgerCollector:
     def collect(self) -> Iterator[Metric]:
         """All metrics as of now."""
         with self._lock:
-            snapshot = self._ledger.snapshot()
-            hold = _Hold(None if self._peek else snapshot.shown | self._shown)
-            agents = list(self._present(snapshot))
+            snapshot = self._snapshot()
             families = [
-                *_about_agents(agents, snapshot),
-                *(self._counter(counter, agents, snapshot, hold) for counter in AGENT_COUNTERS),
-                *(_histogram(histogram, agents, snapshot, hold) for histogram in self._histograms),
-                *_about_streaks(agents, snapshot, hold),
-                *_about_executions(agents, snapshot),
-                *self._about_sources(snapshot),
-                *(_source_counter(counter, self._watched, snapshot, hold) for counter in SOURCE_COUNTERS),
-                *(_readings(family, agents, self._watched, snapshot) for family in GAUGES),
+                *self._about_polls(),
+                *about_ledger(self._ledger, snapshot),
+                *(self._of_the_ledger(snapshot) if snapshot else ()),
             ]
-            self._remember(hold.new)
         yield from families
+
+    def _snapshot(self) -> Snapshot | None:
+        """None when the ledger cannot be read: then its families are left out, and the rest is shown all the same."""
+        try:
+            snapshot = self._ledger.snapshot()
+        except SQLAlchemyError as error:
+            reason = reason_of(error)
+            self._log_once.failed("ledger", reason, text=said(error), what_to_do=WHAT_TO_DO[reason])
+            return None
+        self._log_once.succeeded("ledger")
+        return snapshot
+
+    def _of_the_ledger(self, snapshot: Snapshot) -> Iterator[Metric]:
+        hold = _Hold(None if self._peek else snapshot.shown | self._shown)
+        agents = list(self._present(snapshot))
+        yield from _about_agents(agents, snapshot)
+        yield from (self._counter(counter, agents, snapshot, hold) for counter in AGENT_COUNTERS)
+        yield from (_histogram(histogram, agents, snapshot, hold) for histogram in self._histograms)
+        yield from _about_streaks(agents, snapshot, hold)
+        yield from _about_executions(agents, snapshot)
+        yield from self._about_sources(snapshot)
+        yield from (_source_counter(counter, self._watched, snapshot, hold) for counter in SOURCE_COUNTERS)
+        yield from (_readings(family, agents, self._watched, snapshot) for family in GAUGES)
+        self._remember(hold.new)
 
     def _remember(self, new: set[str]) -> None:
         self._shown |= new
@@ -140,8 +158,23 @@ class LedgerCollector:
             family.add_metric((agent_name, *labels), value if shown else 0.0)
         return family
 
-    def _about_sources(self, snapshot: Snapshot) -> Iterator[Metric]:
+    def _about_polls(self) -> Iterator[Metric]:
         up = _gauge("source_up", "Whether the last poll of the source succeeded.", "source")
+        errors = CounterMetricFamily(f"{PREFIX}source_errors", "Failed polls, by reason.", labels=("source", "reason"))
+        requests = CounterMetricFamily(
+            f"{PREFIX}source_requests", "Requests to the source, by HTTP status.", labels=("source", "status")
+        )
+        for health in self._health:
+            up.add_metric((health.name,), health.up)
+            for reason, count in health.errors.items():
+                errors.add_metric((health.name, reason), count)
+            for status, count in health.requests.items():
+                key = (health.name, status)
+                requests.add_metric(key, count if self._peek or key in self._shown_requests else 0)
+                self._shown_requests.add(key)
+        yield from (up, errors, requests)
+
+    def _about_sources(self, snapshot: Snapshot) -> Iterator[Metric]:
         last = _gauge(
             "source_last_success_timestamp_seconds", "When the source was last read completely; 0 is never.", "source"
         )
@@ -149,24 +182,13 @@ class LedgerCollector:
             "source_coverage_gap_calls", "Executions the source had and could not show, since the beginning.", "source"
         )
         visible = _gauge("source_visible_workflows", "Workflows that the source's key may see.", "source")
-        errors = CounterMetricFamily(f"{PREFIX}source_errors", "Failed polls, by reason.", labels=("source", "reason"))
-        requests = CounterMetricFamily(
-            f"{PREFIX}source_requests", "Requests to the source, by HTTP status.", labels=("source", "status")
-        )
         for health in self._health:
             state = snapshot.sources.get(health.name)
-            up.add_metric((health.name,), health.up)
             last.add_metric((health.name,), state.last_success if state else 0)
             gap.add_metric((health.name,), state.gap if state else 0)
             if state and state.visible_workflows is not None:
                 visible.add_metric((health.name,), state.visible_workflows)
-            for reason, count in health.errors.items():
-                errors.add_metric((health.name, reason), count)
-            for status, count in health.requests.items():
-                key = (health.name, status)
-                requests.add_metric(key, count if self._peek or key in self._shown_requests else 0)
-                self._shown_requests.add(key)
-        yield from (up, last, gap, visible, errors, requests)
+        yield from (last, gap, visible)
 
 
 def _histograms(settings: Settings) -> tuple[_Histogram, ...]:

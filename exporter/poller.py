@@ -14,6 +14,7 @@ from exporter.health import REFUSALS, FailureReason, SourceHealth
 from exporter.ledger import Ledger
 from exporter.sources import Batch, Source, SourceDown
 from handrail.clock import Clock, SystemClock
+from handrail.database_trouble import WHAT_TO_DO, reason_of, said
 from handrail.logs import Logger, LogOnce
 
 MAX_PAUSE_S = 60.0
@@ -77,7 +78,7 @@ class Poller:
         except SourceDown as down:
             return self._failed(down.reason, down.text, down.retry_after_s)
         except SQLAlchemyError as error:
-            return self._failed("internal", f"the ledger cannot be written: {type(error).__name__}")
+            return self._failed("internal", f"the ledger cannot be used: {said(error)}; {WHAT_TO_DO[reason_of(error)]}")
         self._failures = 0
         self._health.succeeded()
         self._log_once.succeeded(self._source.name)
@@ -118,11 +119,19 @@ class Poller:
         while not stop.is_set():
             try:
                 pause = self.poll_once()
-                self._ledger.prune()
+                self._prune()
             except Exception:  # a defect in one source must not end its thread unseen
                 self._logger.exception("poll_failed", source=self._source.name)
                 pause = self._failed("internal", "a defect of this exporter; see poll_failed")
             stop.wait(pause)
+
+    def _prune(self) -> None:
+        try:
+            self._ledger.prune()
+        except SQLAlchemyError as error:
+            self._log_once.failed("retention", reason_of(error), text=said(error))
+        else:
+            self._log_once.succeeded("retention")
 
 
 class Pollers:

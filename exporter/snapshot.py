@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select
 
 from exporter.executions import Heaviest, heaviest
+from exporter.storage import Storage, measure
 from exporter.streaks import Streak, streaks_of
 from exporter.tables import agents_table, buckets_table, gauges_table, shown_table, sources_table, totals_table
 
@@ -50,6 +51,7 @@ class Snapshot:
     shown: frozenset[str]
     gauges: Mapping[tuple[str, tuple[tuple[str, str], ...]], float] = field(default_factory=dict)
     heaviest: Mapping[str, Heaviest] = field(default_factory=dict)
+    storage: Storage = field(default_factory=Storage)
 
 
 def take(connection: Connection, now: datetime) -> Snapshot:
@@ -78,4 +80,5 @@ def take(connection: Connection, now: datetime) -> Snapshot:
             for row in connection.execute(select(gauges_table))
         },
         heaviest=heaviest(connection, (now - RECENT).timestamp()),
+        storage=measure(connection),
     )

@@ -19,6 +19,14 @@ Migration = Callable[[Connection], None]
 _metadata = MetaData()
 _migrations = Table("schema_migrations", _metadata, Column("version", Integer, primary_key=True))
 
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "busy_timeout=5000",
+    "foreign_keys=ON",
+    f"journal_size_limit={16 * 1024**2}",
+)
+
 
 class DatabaseTooNew(Exception):
     """The file was written by a newer Handrail; running this one on it could lose what that one stored."""
@@ -32,7 +40,8 @@ def create_engine(url: str) -> Engine:
     """An engine whose transactions are durable and, on SQLite, take the write lock when they begin.
 
     BEGIN IMMEDIATE avoids the upgrade deadlock of two readers that both want to write; busy_timeout makes
-    the second writer wait 5 s instead of failing.
+    the second writer wait 5 s instead of failing. A new file can give free pages back; the journal is cut to
+    16 MiB whenever it begins anew.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
@@ -44,7 +53,10 @@ def create_engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # the driver must not begin transactions of its own
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "foreign_keys=ON"):
+        if connection.execute("PRAGMA page_count").fetchone() == (0,):
+            # Only a file without a page takes it; asking for it later would wait for whoever writes.
+            connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from handrail.quantities import parse_duration, parse_ratio
+from handrail.quantities import parse_duration, parse_ratio, parse_size
 from handrail.secret import Secret
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
@@ -39,9 +39,16 @@ def _ratio(value: object) -> object:
     raise ValueError(f"{value!r} has no percent sign; write a percentage such as 2%")
 
 
+def _size(value: object) -> object:
+    if isinstance(value, str):
+        return parse_size(value)
+    raise ValueError(f"{value!r} has no unit; write a size such as 512MiB, 1GiB")
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 PositiveDuration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
 Ratio = Annotated[Decimal, BeforeValidator(_ratio)]
+Size = Annotated[int, BeforeValidator(_size)]
 Name = Annotated[str, Field(pattern=NAME)]
 Address = Annotated[str, Field(pattern=ADDRESS)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+[^\s/]$")]

@@ -1,4 +1,4 @@
-"""Durations (`5s`, `1h30m`) and ratios (`2%`), parsed exactly and printed the way Prometheus writes them."""
+"""Durations (`5s`, `1h30m`), ratios (`2%`) and sizes (`1GiB`), parsed exactly; printed as Prometheus writes them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from decimal import Decimal, InvalidOperation
 
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DURATION = re.compile(r"(?:(?P<n>\d+)(?P<u>ms|[smhdw]))")
+
+_SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_SIZE = re.compile(r"(?P<n>\d{1,9})\s*(?P<u>B|KiB|MiB|GiB|TiB)")
 
 
 def parse_duration(text: str) -> timedelta:
@@ -46,3 +49,19 @@ def parse_ratio(text: str) -> Decimal:
 def format_ratio(value: Decimal) -> str:
     """`0.02` as `2%`, in plain digits."""
     return f"{(value * 100).normalize():f}%"
+
+
+def parse_size(text: str) -> int:
+    """`1GiB` in bytes; ValueError says how to mend it."""
+    found = _SIZE.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"{text!r} is not a size; write a whole number with a unit, e.g. 512MiB, 1GiB")
+    return int(found["n"]) << 10 * _SIZE_UNITS.index(found["u"])
+
+
+def format_size(value: int) -> str:
+    """The bytes in the largest unit that needs no fraction, e.g. `1GiB`; `0B` for none."""
+    unit = 0
+    while value and value % 1024 == 0 and unit + 1 < len(_SIZE_UNITS):
+        value, unit = value // 1024, unit + 1
+    return f"{value}{_SIZE_UNITS[unit]}"

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from handrail.agent_settings import Agent
-from handrail.fields import ADDRESS, NAME, Address, Duration, Model, Name, PositiveDuration, Url, WithSecrets
+from handrail.fields import ADDRESS, NAME, Address, Duration, Model, Name, PositiveDuration, Size, Url, WithSecrets
 from handrail.positions import Positions, YamlError, parse_yaml
 from handrail.references import broken_references
 from handrail.secret import Secret
@@ -114,11 +114,27 @@ class Credentials(Model):
         return self
 
 
+class Retention(Model):
+    """How long and in how much room single calls are kept; totals are kept for ever."""
+
+    calls: PositiveDuration = timedelta(days=45)
+    size: Size = 1024**3
+
+    @model_validator(mode="after")
+    def _keeps_enough(self) -> Self:
+        if self.calls < timedelta(days=1):
+            raise ValueError("calls must be 1d or longer: a call that is forgotten too early is counted again")
+        if self.size < 16 * 1024**2:
+            raise ValueError("size must be 16MiB or more: totals and the calls of a day need that much")
+        return self
+
+
 class Exporter(Model):
     """The metrics exporter."""
 
     listen: Address = "127.0.0.1:9095"
     database_url: str = "sqlite:///.handrail/exporter/ledger.sqlite"
+    retention: Retention = Retention()
 
 
 class Prometheus(Model):

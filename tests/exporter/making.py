@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Engine
 
 from exporter.calls import Call
 from exporter.snapshot import Snapshot
 from exporter.sources import Batch
 
+# The schema of every release, dumped with rows in it, oldest first.
+SCHEMAS = sorted((Path(__file__).parent / "schemas").glob("*.sql"))
 SOURCE = "n8n/main"
 START = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CONFIG = """
@@ -59,3 +64,10 @@ def batch(*calls: Call, **fields: object) -> Batch:
 
 def total(snapshot: Snapshot, metric: str, agent: str = "a") -> float:
     return sum(value for (name, who, _), value in snapshot.totals.items() if (name, who) == (metric, agent))
+
+
+def load(engine: Engine, schema: Path) -> None:
+    """Fill an empty SQLite file with a dump."""
+    raw = engine.raw_connection()
+    raw.executescript(schema.read_text(encoding="utf-8"))  # type: ignore[attr-defined]  # of the driver
+    raw.close()

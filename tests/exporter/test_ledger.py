@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import timedelta
 from decimal import Decimal
-from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine
 
 from exporter.calls import TokenUsage, ToolUse
 from exporter.counts import confidence_bounds, duration_bounds
 from exporter.ledger import Ledger
 from exporter.sources import Running, SourceDown
 from exporter.streaks import Streak
-from exporter.tables import calls_table
 from handrail.clock import Clock
-from handrail.database import create_engine
 from handrail.settings import Settings, parse
 from tests.exporter.making import CONFIG, SOURCE, START, StandingClock, batch, call, total
 
@@ -156,70 +150,8 @@ def test_a_batch_with_trouble_is_no_success(ledger: Ledger, clock: StandingClock
     assert total(ledger.snapshot(), "calls") == 2
 
 
-def test_old_calls_are_forgotten_and_totals_are_not(ledger: Ledger, engine: Engine, clock: StandingClock) -> None:
-    """After 45 days a call goes and its count stays; the ledger looks for such calls once an hour."""
-    ledger.commit(SOURCE, batch(call(1)))
-    assert ledger.prune() == 0
-    clock.time += timedelta(days=46)
-    assert ledger.prune() == 0
-    clock.elapsed += 3600
-    assert ledger.prune() == 1
-    with engine.connect() as connection:
-        assert connection.scalar(select(func.count()).select_from(calls_table)) == 0
-    assert total(ledger.snapshot(), "calls") == 1
-
-
 def test_every_threshold_is_a_bucket() -> None:
     """A question like "how many took longer than the SLA allows" has an exact answer."""
     config = parse(CONFIG + 'slas: {s: {latency: {threshold: 7s}, handoff: {min_confidence: "85%"}}, default: {}}\n')
     assert {5.0, 7.0} <= set(duration_bounds(config))
     assert {0.8, 0.85} <= set(confidence_bounds(config))
-
-
-_numbers = st.lists(st.integers(0, 30), max_size=40)
-
-
-@settings(max_examples=40, deadline=None)
-@given(batches=st.lists(st.tuples(_numbers, st.booleans()), max_size=8))
-def test_any_repetition_order_and_restart_gives_the_same_totals(batches: list[tuple[list[int], bool]]) -> None:
-    """However calls are spread over batches, repeated, reordered and cut by restarts, each is counted once."""
-    made = {n: call(n, agent=f"agent-{n % 3}", duration_s=n % 9, tokens=TokenUsage(n, 1, "actual")) for n in range(31)}
-    clock, config = StandingClock(), parse(CONFIG)
-    with tempfile.TemporaryDirectory() as folder:
-        once = create_engine(f"sqlite:///{folder}/once.sqlite")
-        often = create_engine(f"sqlite:///{folder}/often.sqlite")
-        reported = {n for numbers, _ in batches for n in numbers}
-        expected = Ledger(once, config, clock)
-        for n in sorted(reported):
-            expected.commit(SOURCE, batch(made[n]))
-        ledger = Ledger(often, config, clock)
-        for numbers, restart in batches:
-            ledger.commit(SOURCE, batch(*(made[n] for n in numbers)))
-            if restart:
-                often.dispose()
-                ledger = Ledger(often, config, clock)
-        assert ledger.snapshot().totals == expected.snapshot().totals
-        assert ledger.snapshot().buckets == expected.snapshot().buckets
-        once.dispose()
-        often.dispose()
-
-
-@settings(max_examples=40, deadline=None)
-@given(durations=st.lists(st.sampled_from([1, 6]), max_size=20), cuts=st.sets(st.integers(0, 20)))
-def test_streaks_do_not_depend_on_where_batches_are_cut(durations: list[int], cuts: set[int]) -> None:
-    """In the order of their ends, the same calls give the same streak and breaches in one batch or in many."""
-    calls = [call(n, duration_s=seconds) for n, seconds in enumerate(durations)]
-    longest = 0
-    breaches = 0
-    for seconds in durations:
-        longest = longest + 1 if seconds == 6 else 0
-        breaches += longest == 3
-    with tempfile.TemporaryDirectory() as folder:
-        engine = create_engine(f"sqlite:///{folder}/ledger.sqlite")
-        ledger = Ledger(engine, parse(CONFIG), StandingClock())
-        edges = sorted({0, len(calls), *(cut for cut in cuts if cut < len(calls))})
-        for begin, end in pairwise(edges):
-            ledger.commit(SOURCE, batch(*calls[begin:end]))
-        found = ledger.snapshot().streaks.get("a", Streak())
-        assert (found.length, found.breaches) == (longest, breaches)
-        engine.dispose()

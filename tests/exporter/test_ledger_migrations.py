@@ -19,18 +19,14 @@ from exporter.tables import metadata
 from handrail.clock import Clock
 from handrail.database import create_engine, migrate
 from handrail.settings import parse
-from tests.exporter.making import CONFIG, SOURCE, batch, call
-
-SCHEMAS = sorted((Path(__file__).parent / "schemas").glob("*.sql"))
+from tests.exporter.making import CONFIG, SCHEMAS, SOURCE, batch, call, load
 
 
 @pytest.fixture(params=SCHEMAS, ids=lambda path: f"schema-{path.stem}")
 def old(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """A ledger as an earlier release left it."""
     engine = create_engine(f"sqlite:///{tmp_path}/old.sqlite")
-    raw = engine.raw_connection()
-    raw.executescript(request.param.read_text(encoding="utf-8"))  # type: ignore[attr-defined]  # of the driver
-    raw.close()
+    load(engine, request.param)
     yield engine
     engine.dispose()
 
@@ -103,9 +99,7 @@ def test_released_migrations_are_frozen(tmp_path: Path) -> None:
     """The first migration makes what the first release had, not what the tables are today."""
     of_migration, of_dump = (create_engine(f"sqlite:///{tmp_path}/{name}.sqlite") for name in ("migration", "dump"))
     migrate(of_migration, MIGRATIONS[:1])
-    raw = of_dump.raw_connection()
-    raw.executescript(SCHEMAS[0].read_text(encoding="utf-8"))  # type: ignore[attr-defined]  # of the driver
-    raw.close()
+    load(of_dump, SCHEMAS[0])
     with of_migration.connect() as one, of_dump.connect() as other:
         assert shape(one) == shape(other)
     of_migration.dispose()

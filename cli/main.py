@@ -1,25 +1,46 @@
-"""`handrail`: mounts one file per command group and turns errors into messages and exit codes."""
+"""`handrail`: mounts one file per command group and turns errors into messages and exit codes.
+
+A command's file is imported when the command is asked for: the exporter need not wait for what the receiver imports.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
-from cli.backfill import backfill
-from cli.calls import calls
-from cli.check import check
-from cli.drill import drill
-from cli.parts import exporter_command, receiver, world
-from cli.render import render
-from cli.stack import stack
-from cli.test_rules import test_rules
 from handrail import __version__
 
+# Command, and where it is: module and name.
+COMMANDS = {
+    "backfill": ("cli.backfill", "backfill"),
+    "calls": ("cli.calls", "calls"),
+    "check": ("cli.check", "check"),
+    "drill": ("cli.drill", "drill"),
+    "exporter": ("cli.exporter", "exporter_command"),
+    "receiver": ("cli.parts", "receiver"),
+    "render": ("cli.render", "render"),
+    "stack": ("cli.stack", "stack"),
+    "test-rules": ("cli.test_rules", "test_rules"),
+    "world": ("cli.parts", "world"),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(click.Group):
+    """Knows all commands by name and imports the one that is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="handrail")
 def main() -> None:
     """Production support in a box for AI automations on n8n and Cloudflare."""
-
-
-for command in (check, render, test_rules, exporter_command, receiver, world, stack, drill, calls, backfill):
-    main.add_command(command)

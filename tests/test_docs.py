@@ -71,7 +71,9 @@ def test_every_make_target_that_is_named_exists(page):
 
 
 def commands_of(group: click.Group, prefix: str = "handrail") -> typing.Iterator[str]:
-    for name, command in group.commands.items():
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         if isinstance(command, click.Group):
             yield from commands_of(command, f"{prefix} {name}")
         elif not command.hidden:
@@ -89,8 +91,11 @@ def test_every_option_of_a_command_that_is_named_exists():
     for page in PAGES:
         for written in re.findall(r"`(handrail [a-z][^`\n]*)`", page.read_text()):
             command, words = main, written.split()[1:]
-            while isinstance(command, click.Group) and words and words[0] in command.commands:
-                command = command.commands[words.pop(0)]
+            while isinstance(command, click.Group) and words:
+                below = command.get_command(click.Context(command), words[0])
+                if below is None:
+                    break
+                command, words = below, words[1:]
             assert command is not main, f"{page.name}: {written}"
             known = {name for parameter in command.params for name in parameter.opts}
             assert {word for word in words if word.startswith("--")} <= known | {"--help"}, f"{page.name}: {written}"

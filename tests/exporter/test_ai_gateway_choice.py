@@ -179,6 +179,19 @@ def test_what_is_sampled_for_a_long_time_is_read_in_shorter_ones(telemetry: Read
     assert reasons[-1] is None
 
 
+def test_attempts_on_both_sides_of_a_shorter_time_are_one_call(telemetry: Reading) -> None:
+    """The next piece begins early enough to see all of a request that the last one left open."""
+    telemetry.cloudflare.telemetry.sampled_beyond_s = 300
+    for number in range(90):
+        telemetry.clock.advance(20)
+        at = telemetry.clock.now()
+        telemetry.cloudflare.log("support-bot", event=str(number), success=False, status_code=500, created_at=at)
+        telemetry.cloudflare.log("support-bot", event=str(number), step=1, created_at=at + timedelta(seconds=30))
+    for _ in range(100):
+        telemetry.later(30)
+    assert [(call.outcome, call.attempts) for call in telemetry.calls.values()] == [("success", 2)] * 90
+
+
 def test_events_of_other_gateways_are_not_ours(telemetry: Reading) -> None:
     """Cloudflare is asked for one gateway as soon as the name of that field is known, and what it says is looked at."""
     for other in ("staging", "prod", "staging"):

@@ -126,3 +126,28 @@ def test_a_row_that_slips_from_one_page_to_another_is_read_again(gateway: Readin
     gateway.cloudflare.twist = twist
     gateway.later()
     assert len(gateway.calls) == 120
+
+
+def test_a_log_in_another_order_is_read_whole_or_not_at_all(gateway: Reading) -> None:
+    """When the newest rows come first, a part of them does not tell how far the log was read."""
+    for number in range(120):
+        gateway.clock.advance(10)
+        gateway.cloudflare.log("support-bot", event=str(number))
+
+    def newest_first(request: Request, response: Response) -> Response:
+        body = json.loads(response.body)
+        if request.path.endswith("/logs"):
+            first = (int(request.query["page"]) - 1) * 50
+            since, until = (datetime.fromisoformat(request.query[name]) for name in ("start_date", "end_date"))
+            rows = [row for row in gateway.cloudflare.rows[::-1] if since <= _time(row) <= until]
+            body["result"] = rows[first : first + 50]
+            if failing and first:
+                return Response(503)
+        return json_response(body)
+
+    gateway.cloudflare.twist = newest_first
+    failing = True
+    assert gateway.later().trouble is not None
+    failing = False
+    gateway.later(60)
+    assert len(gateway.calls) == 120

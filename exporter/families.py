@@ -26,6 +26,9 @@ AGENT_COUNTERS = (
     Family("attempts", "Attempts at the provider that agent calls took, retries and fallbacks included."),
     Family("cached_calls", "Agent calls that were answered from a cache."),
     Family("node_retries", "Tries of agents' own nodes that failed and were repeated within a call."),
+    Family("agent_enabled_changes", "How often agents were seen to be switched on and off.", ("to",)),
+    Family("workflow_changes", "How often a live workflow was seen to be replaced by another version."),
+    Family("agent_hidden_calls", "Executions that were seen to begin, and of which n8n saved nothing when they ended."),
     Family("max_iterations", "Agent calls that were stopped because the agent reached its limit of iterations."),
 )
 
@@ -39,4 +42,9 @@ SOURCE_COUNTERS = (
 GAUGES: tuple[Family, ...] = (
     Family("source_backend", "Which log of a gateway is read.", ("source", "gateway", "backend")),
     Family("gateway_logs_enabled", "Whether a gateway collects logs.", ("source", "gateway")),
+    Family("waiting_calls", "Calls that have begun and wait, e.g. for an approval or a time.", ("agent",)),
+    Family("queued_calls", "Calls that were asked for and have not begun.", ("agent",)),
+    Family("agent_hidden_outcomes", "Whether executions that end so are not saved.", ("agent", "outcome")),
+    Family("agent_schedule_interval_seconds", "The longest silence that the agent's schedule plans.", ("agent",)),
+    Family("source_clock_skew_seconds", "How far the source's clock is ahead of the exporter's.", ("source",)),
 )

@@ -219,6 +219,8 @@ def labels_from_the_start(counter: Family, source: str) -> list[tuple[str, ...]]
         return [(source, "unknown", outcome) for outcome in ("success", "error")]
     if counter.name == "call_errors":
         return [(reason,) for reason in REASONS]
+    if counter.labels == ("to",):
+        return [("false",), ("true",)]
     if counter.labels == ("tool",):
         return [(OTHER,)]
     return [()] if not counter.labels else []

@@ -93,7 +93,14 @@ class Wiring:
 
     def _n8n(self, n8n: N8nSettings) -> Iterator[Watched]:
         health, client = self._health_of(f"n8n/{n8n.name}"), self._client(n8n.url)
-        source = N8nSource(n8n, self._settings.agents, self._clock, client=client, on_request=health.count_request)
+        source = N8nSource(
+            n8n,
+            self._settings.agents,
+            self._clock,
+            client=client,
+            on_request=health.count_request,
+            suffix=self._suffix(n8n),
+        )
         switched = any(
             agent.source.source_ref == ("n8n", n8n.name) and isinstance(agent.kill_switch, N8nSwitch)
             for agent in self._settings.agents
@@ -112,6 +119,11 @@ class Wiring:
             clock=self._clock,
         )
         yield Watched(source, health, key)
+
+    def _suffix(self, n8n: N8nSettings) -> str:
+        """Agents that are discovered in the first n8n have plain names; those of any other one bear its name too."""
+        first = next((one.name for one in self._settings.sources.n8n if one.discover), n8n.name)
+        return "" if n8n.name == first else n8n.name
 
     def _cloudflare(self, cloudflare: CloudflareSettings) -> Iterator[Watched]:
         health, client = self._health_of(f"cloudflare/{cloudflare.name}"), self._client(cloudflare.url)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import hmac
-import json
 import re
 import threading
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+from drill.simulators.n8n_query import cursor_of, encoded, limit_of, message, moment_of
 from drill.simulators.n8n_recordings import STATUS, Outcome, Recording, Spec, stopped_data, unfinished_data
 from drill.simulators.n8n_state import Execution, Workflow, new_id
 from drill.simulators.wire import Faults, Refused, Request, Response, Router, answer, json_response
@@ -19,7 +20,6 @@ from handrail.clock import Clock
 
 STATUSES = ("canceled", "crashed", "error", "new", "running", "success", "unknown", "waiting")
 UNFINISHED = ("running", "waiting", "new")
-MAX_LIMIT = 250
 _NO_PERMISSION = "You do not have permission to {} this workflow. Ask the owner to share it with you."
 _HINT = "The workflow must be active for a production URL to run successfully."
 _SCOPES = (
@@ -29,18 +29,13 @@ _MESSAGES = {401: "Unauthorized", 403: "Forbidden"}
 _DEPRECATED = {"Deprecation": "@1784764800"}
 
 
-def message(status: int, text: str) -> Response:
-    """The only shape of an error of the public API."""
-    return json_response({"message": text}, status)
-
-
 class N8nSimulator:
     """A WSGI application with workflows and executions, and the traps of the original.
 
     The default list leaves out what is running; stopping by hand loses what was done; a time-out looks like a manual
-    stop; a failed tool leaves a success; (un)publishing takes effect a moment after its answer; publishing without a
-    version publishes the newest draft. Faults hit the public API only. `older_api` is n8n 1: no versions, no
-    publish/unpublish.
+    stop; a failed tool leaves a success; what a workflow is set not to save is gone when it ends; (un)publishing takes
+    effect a moment after its answer; publishing without a version publishes the newest draft. Faults hit the public
+    API only. `older_api` is n8n 1: no versions, no publish/unpublish. `ahead` is how far its clock is ahead.
     """
 
     def __init__(self, clock: Clock, api_key: str = "n8n-key") -> None:
@@ -53,17 +48,35 @@ class N8nSimulator:
             lambda status: {"message": _MESSAGES.get(status, f"simulated HTTP {status}")}, scope="/api/"
         )
         self.older_api = False
+        self.ahead = timedelta(0)
         self.workflows: dict[str, Workflow] = {}
         self.executions: list[Execution] = []
 
-    def add_workflow(self, name: str, *, ai: bool = True, active: bool = True, confidence: bool = False) -> str:
-        """A new workflow's id. `confidence` gives it an output parser, so that its answer is an object."""
+    def _now(self) -> datetime:
+        return self._clock.now() + self.ahead
+
+    def add_workflow(
+        self,
+        name: str,
+        *,
+        ai: bool = True,
+        active: bool = True,
+        confidence: bool = False,
+        retry: bool = False,
+        schedule: list[dict[str, Any]] | None = None,
+        settings: dict[str, Any] | None = None,
+    ) -> str:
+        """A new workflow's id. `confidence` gives it an output parser, so that its answer is an object.
+
+        `retry` has its agent tried again, `schedule` are the rules of a Schedule Trigger, `settings` are n8n's.
+        """
         with self._lock:
-            now = self._clock.now()
+            now = self._now()
             path = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
             workflow = Workflow(
                 new_id(len(self.workflows)), name, path, ai=ai, confidence=confidence, created=now, updated=now
             )
+            workflow.retry, workflow.schedule, workflow.settings = retry, schedule, dict(settings or {})
             workflow.new_version(now)
             if active:
                 workflow.switch(workflow.version_id, now=now, at=float("-inf"))
@@ -77,13 +90,13 @@ class N8nSimulator:
     def edit(self, workflow_id: str) -> str:
         """Save a new draft, as the editor does; the id of that version. What is published stays."""
         with self._lock:
-            self.workflows[workflow_id].new_version(self._clock.now())
+            self.workflows[workflow_id].new_version(self._now())
             return self.workflows[workflow_id].version_id
 
     def archive(self, workflow_id: str) -> None:
         """Unpublish and archive it; its executions stay listed."""
         with self._lock:
-            workflow, now = self.workflows[workflow_id], self._clock.now()
+            workflow, now = self.workflows[workflow_id], self._now()
             workflow.switch(None, now=now, at=self._clock.monotonic())
             workflow.archived = True
             workflow.new_version(now)
@@ -100,20 +113,21 @@ class N8nSimulator:
         confidence: float | None = None,
         finished_at: datetime | None = None,
         mode: str = "webhook",
+        retries: int = 0,
     ) -> str:
         """A finished execution's id. It ended at `finished_at` (now); without tokens n8n records its own estimate."""
         with self._lock:
-            ended = _milliseconds(finished_at or self._clock.now())
+            ended = _milliseconds(finished_at or self._now())
             duration = timedelta(milliseconds=round(duration_s * 1000))
             execution = self._begin(workflow_id, mode, ended - duration, "running")
-            spec = Spec(outcome, round(duration_s * 1000), tokens_in, tokens_out, estimate, confidence)
+            spec = Spec(outcome, round(duration_s * 1000), tokens_in, tokens_out, estimate, confidence, retries=retries)
             self._end(execution, spec, ended)
             return str(execution.id)
 
     def start(self, workflow_id: str, *, mode: str = "webhook", status: str = "running") -> str:
         """An unfinished execution's id; it is running, unless `status` says waiting or new (queued)."""
         with self._lock:
-            return str(self._begin(workflow_id, mode, _milliseconds(self._clock.now()), status).id)
+            return str(self._begin(workflow_id, mode, _milliseconds(self._now()), status).id)
 
     def finish(
         self,
@@ -130,7 +144,7 @@ class N8nSimulator:
             execution = self.execution(execution_id)
             if execution.status not in UNFINISHED:
                 raise ValueError(f"execution {execution_id} is {execution.status} already")
-            now = _milliseconds(self._clock.now())
+            now = _milliseconds(self._now())
             execution.started = execution.started or now
             duration = round((now - execution.started) / timedelta(milliseconds=1))
             self._end(execution, Spec(outcome, duration, tokens_in, tokens_out, estimate, confidence), now)
@@ -166,13 +180,17 @@ class N8nSimulator:
         recording = Recording(spec, nodes=nodes, webhook_url=url, started=_epoch_ms(started))
         execution.data, execution.custom_data = recording.data(), recording.custom_data()
         execution.status = STATUS[spec.outcome]
+        execution.kept = workflow.saves(execution.status)
         # After a crash n8n knows only when the last node began, not when the execution died.
         execution.stopped = started + timedelta(milliseconds=6) if spec.outcome == "crashed" else ended
         if spec.outcome == "timeout":
             execution.settings = {"executionTimeout": max(1, spec.duration_ms // 1000)}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return answer(lambda request: self.faults.around(request, self._handle), environ, start_response)
+        return answer(lambda request: self._dated(self.faults.around(request, self._handle)), environ, start_response)
+
+    def _dated(self, response: Response) -> Response:
+        return replace(response, headers=response.headers | {"Date": format_datetime(self._now(), usegmt=True)})
 
     def _handle(self, request: Request) -> Response:
         given = request.headers.get("x-n8n-api-key", "")
@@ -214,10 +232,10 @@ class N8nSimulator:
         if include_data not in ("true", "false"):
             text = f"Invalid enum value. Expected 'true' | 'false', received '{include_data}'"
             return message(400, f"request/query/includeData {text}")
-        cursor = _cursor(query)
-        limit = int(cursor["limit"]) if "lastId" in cursor and "limit" in cursor else _limit(query)
+        cursor = cursor_of(query)
+        limit = int(cursor["limit"]) if "lastId" in cursor and "limit" in cursor else limit_of(query)
         last = int(cursor["lastId"]) if "lastId" in cursor else None
-        after, before = _moment(query, "startedAfter"), _moment(query, "startedBefore")
+        after, before = moment_of(query, "startedAfter"), moment_of(query, "startedBefore")
         found = [
             execution
             for execution in reversed(self.executions)
@@ -232,7 +250,7 @@ class N8nSimulator:
         page = found[:limit] if limit else found
         rows = [execution.row_with_data() if include_data == "true" else execution.row() for execution in page]
         following = {"lastId": str(page[-1].id), "limit": limit} if len(found) > len(page) else None
-        return json_response({"data": rows, "nextCursor": following and _encode(following)})
+        return json_response({"data": rows, "nextCursor": following and encoded(following)})
 
     def _get_execution(self, request: Request, number: str) -> Response:
         if not number.isdigit():
@@ -274,15 +292,15 @@ class N8nSimulator:
         return json_response({"stopped": len(stopped)})
 
     def _cancel(self, execution: Execution) -> None:
-        now = _milliseconds(self._clock.now())
+        now = _milliseconds(self._now())
         began = _epoch_ms(execution.started or now)
         execution.status, execution.stopped = "canceled", now
         execution.data = stopped_data(str(execution.id), started=began, stopped=_epoch_ms(now))
 
     def _list_workflows(self, request: Request) -> Response:
         query = request.query
-        cursor = _cursor(query)
-        limit = int(cursor["limit"]) if "offset" in cursor and "limit" in cursor else _limit(query)
+        cursor = cursor_of(query)
+        limit = int(cursor["limit"]) if "offset" in cursor and "limit" in cursor else limit_of(query)
         offset = int(cursor.get("offset", 0))
         found = [
             workflow
@@ -292,7 +310,7 @@ class N8nSimulator:
         ]
         page = found[offset : offset + limit] if limit else found[offset:]
         more = offset + len(page) < len(found)
-        following = _encode({"limit": limit, "offset": offset + len(page)}) if more else None
+        following = encoded({"limit": limit, "offset": offset + len(page)}) if more else None
         rows = [self._of_its_age(workflow.row()) for workflow in page]
         return json_response({"data": rows, "nextCursor": following})
 
@@ -315,7 +333,7 @@ class N8nSimulator:
             if workflow is None:
                 return message(404, _NO_PERMISSION.format("activate" if on else "deactivate"))
             version = self._version(workflow, request) if on else None
-            workflow.switch(version, now=self._clock.now(), at=self._clock.monotonic())
+            workflow.switch(version, now=self._now(), at=self._clock.monotonic())
             headers = _DEPRECATED if old and not self.older_api else None
             return json_response(self._of_its_age(workflow.switched()), headers=headers)
 
@@ -347,41 +365,6 @@ class N8nSimulator:
             return json_response({"code": 404, "message": text}, 404)
         number = self.call(served[-1].id, duration_s=0.4, tokens_in=400, tokens_out=60)
         return json_response({"output": self.execution(number).custom_data.get("response_ai_agent", "done")})
-
-
-def _limit(query: dict[str, str]) -> int:
-    text = query.get("limit", "100")
-    if not re.fullmatch(r"-?\d+", text):
-        raise Refused(message(400, "request/query/limit Param `limit` must be a valid integer"))
-    if int(text) < 0:
-        raise Refused(message(400, "request/query/limit Param `limit` must be a non-negative integer"))
-    return min(int(text), MAX_LIMIT)
-
-
-def _cursor(query: dict[str, str]) -> dict[str, Any]:
-    if not query.get("cursor"):
-        return {}
-    try:
-        found = json.loads(base64.b64decode(query["cursor"], validate=True))
-    except ValueError as error:
-        raise Refused(message(400, "An invalid cursor was provided")) from error
-    return found if isinstance(found, dict) else {}
-
-
-def _encode(cursor: dict[str, Any]) -> str:
-    return base64.b64encode(json.dumps(cursor, separators=(",", ":")).encode()).decode()
-
-
-def _moment(query: dict[str, str], name: str) -> datetime | None:
-    if name not in query:
-        return None
-    try:
-        moment = datetime.fromisoformat(query[name])
-    except ValueError:
-        moment = datetime.min  # noqa: DTZ901 - naive, and so refused in the next line
-    if moment.tzinfo is None:
-        raise Refused(message(400, f"request/query/{name} must be a valid ISO 8601 date with a zone"))
-    return moment.astimezone(UTC)
 
 
 def _milliseconds(moment: datetime) -> datetime:

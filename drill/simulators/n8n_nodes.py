@@ -7,22 +7,41 @@ from typing import Any
 
 MODEL = "gpt-4o-mini"
 AGENT, CHAT_MODEL, TOOL, PARSER, HTTP = "AI Agent", "OpenAI Chat Model", "lookup_order", "Parser", "Call service"
+SCHEDULE = "Schedule Trigger"
 
 _SPACE = uuid.UUID("6f2f9d04-6f61-4c0e-9a0b-0d6a0f3a7a10")
 
 
-def make_nodes(path: str, *, ai: bool, confidence: bool) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The nodes and connections of a workflow whose webhook is at `path`; `confidence` adds an output parser."""
+def make_nodes(
+    path: str, *, ai: bool, confidence: bool, retry: bool = False, schedule: list[dict[str, Any]] | None = None
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The nodes and connections of a workflow whose webhook is at `path`; `confidence` adds an output parser.
+
+    `retry` has the agent tried again when it fails, `schedule` adds a trigger with these rules.
+    """
+    nodes, wires = _agent_nodes(path, ai=ai, confidence=confidence, retry=retry)
+    if schedule is not None:
+        trigger = _node(path, SCHEDULE, "n8n-nodes-base.scheduleTrigger", 1.2, 0, {"rule": {"interval": schedule}})
+        nodes.append(trigger)
+        wires.append((SCHEDULE, "main", nodes[1]["name"]))
+    return nodes, _wires(*wires)
+
+
+def _agent_nodes(
+    path: str, *, ai: bool, confidence: bool, retry: bool
+) -> tuple[list[dict[str, Any]], list[tuple[str, str, str]]]:
     webhook = _node(path, "Webhook", "n8n-nodes-base.webhook", 2.1, 0, _webhook_parameters(path))
     webhook["webhookId"] = str(uuid.uuid5(_SPACE, f"{path}/webhook"))
     respond = _node(path, "Respond", "n8n-nodes-base.respondToWebhook", 1.5, 800, _RESPOND)
     if not ai:
         parameters = {"method": "POST", "url": "http://127.0.0.1:18103/echo", "authentication": "none", "options": {}}
         service = _node(path, HTTP, "n8n-nodes-base.httpRequest", 4.4, 200, parameters)
-        return [webhook, service, respond], _wires(("Webhook", "main", HTTP), (HTTP, "main", "Respond"))
+        return [webhook, service, respond], [("Webhook", "main", HTTP), (HTTP, "main", "Respond")]
     agent_parameters = {"promptType": "define", "text": "={{ $json.body.prompt }}", "hasOutputParser": confidence}
     agent_parameters |= {"aiAgentStarterCallout": "", "needsFallback": False, "options": {}}
     agent = _node(path, AGENT, "@n8n/n8n-nodes-langchain.agent", 3.1, 200, agent_parameters)
+    if retry:
+        agent |= {"retryOnFail": True, "maxTries": 3, "waitBetweenTries": 200}
     model = _node(path, CHAT_MODEL, "@n8n/n8n-nodes-langchain.lmChatOpenAi", 1.2, 400, _MODEL_PARAMETERS)
     model["credentials"] = {"openAiApi": {"id": "i6JZkgzTiFzgDTki", "name": "simulated model"}}
     tool = _node(path, TOOL, "@n8n/n8n-nodes-langchain.toolCode", 1.3, 600, _TOOL_PARAMETERS)
@@ -33,7 +52,7 @@ def make_nodes(path: str, *, ai: bool, confidence: bool) -> tuple[list[dict[str,
         nodes.append(_node(path, PARSER, "@n8n/n8n-nodes-langchain.outputParserStructured", 1.3, 700, _PARSER))
         wires.append((PARSER, "ai_outputParser", AGENT))
     wires += [("Webhook", "main", AGENT), (AGENT, "main", "Respond")]
-    return [*nodes, respond], _wires(*wires)
+    return [*nodes, respond], wires
 
 
 _RESPOND = {"enableResponseOutput": False, "generalNotice": "", "respondWith": "firstIncomingItem", "options": {}}

@@ -9,19 +9,34 @@ from typing import Any, Literal
 
 from drill.simulators.n8n_nodes import AGENT, CHAT_MODEL, HTTP, MODEL, PARSER, TOOL
 
-Outcome = Literal["success", "error", "tool_error", "timeout", "crashed"]
-OUTCOMES: tuple[Outcome, ...] = ("success", "error", "tool_error", "timeout", "crashed")
+Outcome = Literal["success", "error", "tool_error", "timeout", "crashed", "max_iterations"]
+OUTCOMES: tuple[Outcome, ...] = ("success", "error", "tool_error", "timeout", "crashed", "max_iterations")
 # A tool error leaves the execution a success; a time-out is recorded like a manual stop.
-STATUS = {"success": "success", "error": "error", "tool_error": "success", "timeout": "canceled", "crashed": "crashed"}
+STATUS = {
+    "success": "success",
+    "error": "error",
+    "tool_error": "success",
+    "timeout": "canceled",
+    "crashed": "crashed",
+    "max_iterations": "error",
+}
+MAX_ITERATIONS = 10
 Json = dict[str, Any]
 
 _ABORTED = ("This operation was aborted", "Original error: AbortError")
+_RAN_OUT = (
+    f"Max iterations ({MAX_ITERATIONS}) reached. "
+    "The agent could not complete the task within the allowed number of iterations."
+)
 _REFUSED = ("The service was not able to process your request", "simulated model failure")
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What happened in a call. Without token numbers the model reported none, and n8n guesses them."""
+    """What happened in a call. Without token numbers the model reported none, and n8n guesses them.
+
+    `retries` are tries of the agent that failed before; n8n records each by its failed model run alone.
+    """
 
     outcome: Outcome = "success"
     duration_ms: int = 1000
@@ -30,6 +45,7 @@ class Spec:
     estimate: bool = False
     confidence: float | None = None
     prompt: str = "what about order 7?"
+    retries: int = 0
 
 
 class Recording:
@@ -82,14 +98,19 @@ class Recording:
         spec = self._spec
         if spec.outcome in ("error", "timeout"):
             return self._failed_agent(runs)
+        if spec.outcome == "max_iterations":
+            return self._tireless_agent(runs)
         first, second = spec.duration_ms // 2, spec.duration_ms - spec.duration_ms * 7 // 10
         tokens = self._tokens()
         asked = {"messages": [f"Human: {spec.prompt}"], "estimatedTokens": 6, "options": _OPTIONS}
         answer = self.answer()
         text = answer if isinstance(answer, str) else json.dumps(answer)
+        failed = [self._failed_model(self._started, 0, asked, number) for number in range(spec.retries)]
+        said = [_said("", "tool_calls", self._usage(*tokens[0])), _said(text, "stop", self._usage(*tokens[1]))]
         runs[CHAT_MODEL] = [
-            _model_run(self._started, first, 2, asked, _said("", "tool_calls", self._usage(*tokens[0])), number=0),
-            _model_run(self._ended - second, second, 5, asked, _said(text, "stop", self._usage(*tokens[1])), number=1),
+            *failed,
+            _model_run(self._started, first, 2, asked, said[0], number=len(failed)),
+            _model_run(self._ended - second, second, 5, asked, said[1], number=len(failed) + 1),
         ]
         runs[TOOL] = [self._tool_run(self._started + first, self._ended - second)]
         if self._has_parser:
@@ -107,20 +128,10 @@ class Recording:
         timeout = self._spec.outcome == "timeout"
         message, description = _ABORTED if timeout else _REFUSED
         asked = {"messages": [f"Human: {self._spec.prompt}"], "estimatedTokens": 6, "options": _OPTIONS}
-        # A failed model call repeats its input where its answer would be.
-        model = _model_run(self._started, self._spec.duration_ms, 2, asked, asked, number=0)
-        model["executionStatus"] = "canceled" if timeout else "error"
+        model = self._failed_model(self._started, self._spec.duration_ms, asked, 0)
         if timeout:
-            del model["metadata"]
-        else:
-            model["error"] = {
-                "message": message,
-                "timestamp": self._ended,
-                "name": "NodeApiError",
-                "description": description,
-                "context": {},
-                "cause": {"name": "Error", "message": f"500 {description}"},
-            }
+            model["executionStatus"] = "canceled"
+            del model["metadata"], model["error"]
         error = self._error(AGENT, message, description, messages=[] if timeout else [f"500 {description}"])
         if timeout:
             error |= {"level": "error", "tags": {}, "context": {"itemIndex": 0}}
@@ -130,6 +141,47 @@ class Recording:
         run |= {"metadata": {"tracing": tracing}, "executionStatus": "error", "error": error}
         runs[CHAT_MODEL], runs[AGENT] = [model], [run]
         return error
+
+    def _tireless_agent(self, runs: Json) -> Json:
+        """The model asks for the tool again and again, until n8n ends it."""
+        leg = self._spec.duration_ms // MAX_ITERATIONS
+        asked = {"messages": [f"Human: {self._spec.prompt}"], "estimatedTokens": 6, "options": _OPTIONS}
+        starts = [self._started + number * leg for number in range(MAX_ITERATIONS)]
+        said = [_said("", "tool_calls", self._usage(*self._share(number))) for number in range(MAX_ITERATIONS)]
+        runs[CHAT_MODEL] = [
+            _model_run(start, leg // 2, 2 + 3 * number, asked, said[number], number=number)
+            for number, start in enumerate(starts)
+        ]
+        runs[TOOL] = [self._tool_run(start + leg // 2, start + leg) for start in starts]
+        error = self._error(AGENT, _RAN_OUT, "", messages=[])
+        del error["description"]
+        run = _run(self._ended, 0, index=2 + 3 * MAX_ITERATIONS, previous="Webhook", data=None)
+        error |= {"tags": {}}
+        run |= {"executionStatus": "error", "error": error}
+        run["metadata"] = {"nodeWasResumed": True, "tracing": _tracing(tools=MAX_ITERATIONS, succeeded=False)}
+        runs[AGENT] = [run]
+        return error
+
+    def _share(self, number: int) -> tuple[int, int]:
+        """The tokens of one iteration; together they are what was asked for."""
+        totals = [sum(tokens) for tokens in zip(*self._tokens(), strict=True)]
+        into, out = (total // MAX_ITERATIONS + (number < total % MAX_ITERATIONS) for total in totals)
+        return into, out
+
+    def _failed_model(self, start: int, duration: int, asked: Json, number: int) -> Json:
+        """A failed model call repeats its input where its answer would be."""
+        message, description = _REFUSED
+        run = _model_run(start, duration, 2, asked, asked, number=number)
+        run["executionStatus"] = "error"
+        run["error"] = {
+            "message": message,
+            "timestamp": start + duration,
+            "name": "NodeApiError",
+            "description": description,
+            "context": {},
+            "cause": {"name": "Error", "message": f"500 {description}"},
+        }
+        return run
 
     def _http_runs(self, runs: Json) -> Json | None:
         run = _run(self._started, self._spec.duration_ms, index=1, previous="Webhook", data=None)

@@ -48,6 +48,9 @@ class Workflow:
     version_id: str = ""
     active_version_id: str | None = None
     archived: bool = False
+    retry: bool = False
+    schedule: list[dict[str, Any]] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, datetime] = field(default_factory=dict)
     history: list[dict[str, Any]] = field(default_factory=list)
     _served_before: bool = False
@@ -80,12 +83,23 @@ class Workflow:
 
     def parts(self) -> dict[str, Any]:
         """Its nodes, connections and node groups."""
-        nodes, connections = make_nodes(self.path, ai=self.ai, confidence=self.confidence)
+        nodes, connections = make_nodes(
+            self.path, ai=self.ai, confidence=self.confidence, retry=self.retry, schedule=self.schedule
+        )
         return {"nodes": nodes, "connections": connections, "nodeGroups": []}
+
+    def saves(self, status: str) -> bool:
+        """Does n8n keep an execution that ended so?"""
+        setting = "saveDataSuccessExecution" if status == "success" else "saveDataErrorExecution"
+        return self.settings.get(setting) != "none"
 
     def snapshot(self, settings: dict[str, Any]) -> dict[str, Any]:
         """The `workflowData` of an execution."""
-        return {"id": self.id, "name": self.name} | self.parts() | {"settings": {"executionOrder": "v1"} | settings}
+        return {"id": self.id, "name": self.name} | self.parts() | {"settings": self.shown_settings() | settings}
+
+    def shown_settings(self) -> dict[str, Any]:
+        """Its settings as n8n writes them."""
+        return self.settings | {"executionOrder": "v1"}
 
     def row(self) -> dict[str, Any]:
         """A row of the list of workflows."""
@@ -101,7 +115,7 @@ class Workflow:
             "isArchived": self.archived,
             "versionId": self.version_id,
             "triggerCount": 1,
-            "settings": {"executionOrder": "v1"},
+            "settings": self.shown_settings(),
             "staticData": None,
             "pinData": None,
             "meta": None,

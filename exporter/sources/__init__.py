@@ -20,6 +20,8 @@ DownReason = Literal[
     "server_error",
     "not_json",
     "wrong_shape",
+    "wrong_id",
+    "unlicensed",
     "too_large",
     "bad_request",
     "not_found",

@@ -105,7 +105,11 @@ class Fetcher:
         if self._allowance:
             self._allowance.take()
         try:
-            return self._client.request(method, path, headers=headers, **content)
+            response = self._client.request(method, path, headers=headers, **content)
+            # The stream, which has been read, refers to the response: without that circle a large body is freed at
+            # once and not whenever the next garbage collection finds it.
+            response.stream = httpx.ByteStream(b"")
+            return response
         except ResponseTooLarge as error:
             self._on_request("none")
             raise TooLarge("too_large", f"{error} on {path}") from error

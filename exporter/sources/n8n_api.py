@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from exporter.calls import Call
-from exporter.sources import SourceDown
-from exporter.sources.fetch import Fetcher, TooLarge
+from exporter.sources import DownReason, SourceDown
+from exporter.sources.fetch import Answer, Fetcher, TooLarge
 from exporter.sources.n8n_execution import Origin, Unreadable, calls_of
-from exporter.sources.n8n_state import Row, is_row
+from exporter.sources.n8n_rows import Row, row_of
 from exporter.sources.n8n_workflows import Workflow, workflow_of
 from handrail.http import HttpClient
 from handrail.source_settings import N8nSource as N8nSettings
@@ -39,24 +39,33 @@ class N8nApi:
             now=now,
         )
 
+    @property
+    def skew(self) -> timedelta | None:
+        """How far n8n's clock is ahead of ours; None when it does not say."""
+        return self._fetch.skew
+
     def executions(self, *, limit: int = _PAGE, **filters: str) -> Iterator[list[Row]]:
         """The list without data, newest first, page by page. Without a status it leaves out what is running."""
         for page in self._pages(_EXECUTIONS, {**filters, "limit": limit}):
-            if not all(is_row(row) for row in page):
+            rows = [row_of(found) for found in page]
+            if None in rows:
                 raise SourceDown("wrong_shape", f"not an execution in the list of {_EXECUTIONS}")
-            yield page
+            yield [row for row in rows if row]
 
     def execution(self, number: int, *, with_data: bool = False) -> Row | None:
         """One execution; None when n8n itself says that there is none."""
         path = f"{_EXECUTIONS}/{number}"
-        answer = self._fetch.get(path, {"includeData": "true"} if with_data else None)
+        answer = self._get(path, {"includeData": "true"} if with_data else {})
         if answer.status == 404:
             if not isinstance(answer.body, Mapping) or "message" not in answer.body:
                 raise SourceDown("wrong_shape", f"a 404 that n8n did not write on {path}")
             return None
-        if not is_row(answer.body) or not isinstance(answer.body, dict):
+        row = row_of(answer.body)
+        if row is None or not isinstance(answer.body, dict):
             raise SourceDown("wrong_shape", f"not an execution on {path}")
-        return answer.body
+        if int(row["id"]) != number:
+            raise SourceDown("wrong_id", f"another execution on {path}")
+        return answer.body | row if with_data else row
 
     def calls_of(self, row: Row, origin: Origin, *, with_details: bool = True) -> list[Call]:
         """The calls of an execution that ended; of its row alone where it is too large, gone or without sense."""
@@ -79,18 +88,36 @@ class N8nApi:
         workflows = [workflow_of(row) if isinstance(row, Mapping) else None for page in pages for row in page]
         if None in workflows:
             raise SourceDown("wrong_shape", f"not a workflow on {_WORKFLOWS}")
-        return [workflow for workflow in workflows if workflow]
+        # Pages are cut by number, so that a workflow that moved meanwhile may stand on two of them.
+        return list({workflow.id: workflow for workflow in workflows if workflow}.values())
 
     def _pages(self, path: str, params: Mapping[str, str | int]) -> Iterator[list[Any]]:
-        """Page after page of a list; SourceDown when an answer is not a page."""
+        """Page after page of a list; SourceDown when an answer is not a page, or is one that was there before."""
         cursor: str | None = None
+        cursors, firsts = set[str](), set[str]()
         for _ in range(_MAX_PAGES):
-            answer = self._fetch.get(path, {**params, **({"cursor": cursor} if cursor else {})})
+            answer = self._get(path, {**params, **({"cursor": cursor} if cursor else {})})
             body = answer.body if answer.status == 200 and isinstance(answer.body, Mapping) else {}
             rows, cursor = body.get("data"), body.get("nextCursor")
-            if not isinstance(rows, list):
+            if body.get("success") is False:
+                raise SourceDown("not_success", f"HTTP {answer.status} without success on {path}")
+            if not isinstance(rows, list) or not isinstance(cursor, str | None):
                 raise SourceDown("wrong_shape", f"HTTP {answer.status} without a list on {path}")
+            first = str(rows[0].get("id")) if rows and isinstance(rows[0], Mapping) else None
+            if cursor in cursors or first in firsts:
+                raise SourceDown("endless_pages", f"the same page again on {path}")
             yield rows
             if not cursor:
                 return
-        raise SourceDown("wrong_shape", f"pages without end on {path}")
+            cursors.add(cursor)
+            firsts |= {first} if first else set()
+        raise SourceDown("endless_pages", f"pages without end on {path}")
+
+    def _get(self, path: str, params: Mapping[str, str | int]) -> Answer:
+        answer = self._fetch.get(path, params, usable=(200, 403, 404))
+        if answer.status == 403:
+            # "Your license does not allow for feat:..."; a key that lacks a scope is told "Forbidden".
+            said = str(answer.body.get("message")) if isinstance(answer.body, Mapping) else ""
+            reason: DownReason = "unlicensed" if "license" in said.lower() else "forbidden"
+            raise SourceDown(reason, f"HTTP 403 on {path}")
+        return answer

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from exporter.calls import TokenUsage
-from exporter.sources.reading import Json, listing, mapping
+from exporter.sources.reading import Json, listing, mapping, number
 
 _LANGCHAIN = "@n8n/n8n-nodes-langchain."
 # A root node is where a question enters and an answer leaves; models, tools, parsers and memories hang below it.
@@ -21,6 +21,7 @@ _WAIT = "n8n-nodes-base.wait"
 _HTTP = "n8n-nodes-base.httpRequest"
 # n8n tries a node with "retry on fail" 3 times where it says nothing else, and never more than 5 times.
 _DEFAULT_TRIES, _MOST_TRIES = 3, 5
+_END_OF_TIME = 100_000_000_000  # seconds; before the year 5139, which every clock here can still write
 _SECONDS_UNTIL = 100_000_000_000  # an epoch below this is in seconds: as milliseconds it would be before 1973
 
 
@@ -154,12 +155,12 @@ class Runs:
     def _runs_of(self, name: str, runs: object) -> Iterator[Run]:
         node_type = str(self.nodes.get(name, {}).get("type", ""))
         for index, raw in enumerate(listing(runs)):
-            began, took = mapping(raw).get("startTime"), mapping(raw).get("executionTime")
-            if not isinstance(began, int | float):
+            began, took = number(mapping(raw).get("startTime")), number(mapping(raw).get("executionTime")) or 0.0
+            seconds = began if began is None or began < _SECONDS_UNTIL else began / 1000
+            if seconds is None or not seconds + took / 1000 < _END_OF_TIME:
                 continue
-            start = datetime.fromtimestamp(began if began < _SECONDS_UNTIL else began / 1000, UTC)
-            end = start + timedelta(milliseconds=took if isinstance(took, int | float) and took > 0 else 0)
-            yield Run(name, node_type, index, start, end, raw)
+            start = datetime.fromtimestamp(seconds, UTC)
+            yield Run(name, node_type, index, start, start + timedelta(milliseconds=took), raw)
 
     def below(self, root: Run) -> list[Run]:
         """The sub-node runs of a root's run, also those of sub-nodes of sub-nodes."""
@@ -238,4 +239,5 @@ def _usage(tokens_in: object, tokens_out: object, *, estimate: bool) -> TokenUsa
 
 
 def _count(value: object) -> int | None:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else None
+    found = number(value)
+    return None if found is None else int(found)

@@ -1,125 +1,60 @@
-"""Which workflows are watched, as which agent, and whether they are published. Pure."""
+"""A workflow as n8n's list shows it: is it live, in which version, what of it is saved, when does it run. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from exporter.sources.n8n_runs import is_ai_root
-from exporter.sources.reading import MAX_NAME, listing, mapping, slug
-from handrail.agent_settings import Agent, N8nAgent
+from exporter.sources.n8n_schedule import schedule_interval
+from exporter.sources.reading import listing, mapping
+
+Saved = Literal["success", "error"]
+# What n8n calls the settings; "none" is the one value that hides. Anything else saves, or leaves it to the instance.
+_SAVING: Mapping[Saved, str] = {"success": "saveDataSuccessExecution", "error": "saveDataErrorExecution"}
+SAVED: tuple[Saved, ...] = ("success", "error")
 
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """One row of n8n's list of workflows."""
+    """One row of n8n's list of workflows.
+
+    `version` is the one that is live, None where none is or n8n knows no versions (before 2). `hidden` are outcomes
+    whose executions n8n deletes when they end. `schedule_interval_s` is the longest silence that the live version
+    plans; None while nothing is live or planned.
+    """
 
     id: str
     name: str
     published: bool
     archived: bool
     has_ai_root: bool
+    version: str | None = None
+    hidden: frozenset[Saved] = frozenset()
+    schedule_interval_s: int | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class WatchedAgent:
-    """An agent and how to read its confidence."""
-
-    name: str
-    confidence: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """The watched workflows by id, the names that discovery gave (kept over restarts), and who is switched on."""
-
-    agents: Mapping[str, WatchedAgent]
-    discovered: Mapping[str, str]
-    enabled: Mapping[str, bool]
-    missing: tuple[str, ...]
+    @property
+    def live(self) -> bool:
+        """Whether it can be called."""
+        return self.published and not self.archived
 
 
 def workflow_of(row: Mapping[str, Any]) -> Workflow | None:
     """A row as a value; None when it is not a workflow."""
-    key, name = row.get("id"), row.get("name")
+    key, name, settings = row.get("id"), row.get("name"), mapping(row.get("settings"))
     if not isinstance(key, str) or not isinstance(name, str):
         return None
-    nodes = [*listing(row.get("nodes")), *listing(mapping(row.get("activeVersion")).get("nodes"))]
+    published, version = row.get("active") is True, row.get("activeVersionId")
+    # What is being drafted says nothing about what runs.
+    nodes = listing(mapping(row.get("activeVersion")).get("nodes")) or listing(row.get("nodes"))
     return Workflow(
         id=key,
         name=name,
-        published=row.get("active") is True,
+        published=published,
         archived=row.get("isArchived") is True,
         has_ai_root=any(is_ai_root(str(mapping(node).get("type", ""))) for node in nodes),
+        version=version if published and isinstance(version, str) else None,
+        hidden=frozenset(outcome for outcome, setting in _SAVING.items() if settings.get(setting) == "none"),
+        schedule_interval_s=schedule_interval(nodes) if published else None,
     )
-
-
-def watch(
-    workflows: Sequence[Workflow],
-    configured: Sequence[Agent],
-    *,
-    discover: bool,
-    exclude: Iterable[str],
-    taken: Iterable[str],
-    discovered: Mapping[str, str],
-) -> Watch:
-    """Who is watched now. A workflow that was discovered once stays, unpublished too, until it is archived or gone."""
-    agents: dict[str, WatchedAgent] = {}
-    missing = []
-    for agent in configured:
-        found = _find(agent, workflows)
-        if found is None:
-            missing.append(agent.name)
-        else:
-            agents.setdefault(found.id, WatchedAgent(agent.name, agent.confidence))
-    names = _discover(workflows, discovered, {*exclude}, {*taken}, set(agents)) if discover else {}
-    agents |= {key: WatchedAgent(name) for key, name in names.items()}
-    published = {workflow.id: workflow.published and not workflow.archived for workflow in workflows}
-    enabled = {agent.name: published[key] for key, agent in agents.items()}
-    return Watch(agents, names, enabled, tuple(missing))
-
-
-def _find(agent: Agent, workflows: Sequence[Workflow]) -> Workflow | None:
-    """The agent's workflow: by id, else by name; of several with that name a published one before an archived one."""
-    wanted = agent.source.workflow if isinstance(agent.source, N8nAgent) else ""
-    by_id = next((workflow for workflow in workflows if workflow.id == wanted), None)
-    named = [workflow for workflow in workflows if workflow.name == wanted]
-    return by_id or min(named, key=lambda workflow: (workflow.archived, not workflow.published), default=None)
-
-
-def _discover(
-    workflows: Sequence[Workflow], before: Mapping[str, str], exclude: set[str], taken: set[str], claimed: set[str]
-) -> dict[str, str]:
-    eligible = [
-        workflow
-        for workflow in workflows
-        if workflow.id not in claimed
-        and not workflow.archived
-        and not exclude & {workflow.name, slug(workflow.name), workflow.id}
-        and (workflow.id in before or (workflow.published and workflow.has_ai_root))
-    ]
-    # A name that had to be told apart stays that way; one that its workflow no longer has is given up.
-    names = {
-        workflow.id: before[workflow.id]
-        for workflow in eligible
-        if workflow.id in before and before[workflow.id] in _names(workflow) - taken
-    }
-    used = {*taken, *names.values()}
-    for workflow in eligible:
-        if workflow.id not in names:
-            plain = slug(workflow.name)
-            names[workflow.id] = plain if plain and plain not in used else _distinct(workflow)
-            used.add(names[workflow.id])
-    return names
-
-
-def _names(workflow: Workflow) -> set[str]:
-    return {slug(workflow.name), _distinct(workflow)} - {""}
-
-
-def _distinct(workflow: Workflow) -> str:
-    """A name that no other workflow has."""
-    key = slug(workflow.id)
-    plain = slug(workflow.name)[: MAX_NAME - len(key) - 1] or "workflow"
-    return f"{plain}-{key}"[:MAX_NAME]

@@ -10,6 +10,8 @@ from typing import Any
 Json = Mapping[str, Any]
 
 MAX_NAME = 63
+# What is larger is no count and no time in milliseconds, and the ledger could not store it.
+_MOST = 10**15
 
 
 def mapping(value: object) -> Json:
@@ -20,6 +22,15 @@ def mapping(value: object) -> Json:
 def listing(value: object) -> list[Any]:
     """The value if it is a list, else an empty one."""
     return value if isinstance(value, list) else []
+
+
+def number(value: object) -> float | None:
+    """A number from 0 to 10^15, also when it is written as text; None for anything else, infinity and NaN included."""
+    if isinstance(value, str) and re.fullmatch(r"\d{1,16}(\.\d{1,9})?", value, re.ASCII):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value <= _MOST else None
 
 
 def moment(text: object) -> datetime | None:

@@ -64,13 +64,27 @@ class Reading:
     state: State = field(default_factory=dict)
     calls: dict[str, Call] = field(default_factory=dict)
     repeated: int = 0
+    last: Batch | None = None
 
     def poll(self) -> Batch:
         batch = self.source.poll(self.state)
-        self.state = batch.state
+        self.state, self.last = batch.state, batch
         self.repeated += sum(call.id in self.calls for call in batch.calls)
         self.calls |= {call.id: call for call in batch.calls}
         return batch
+
+    def gauge(self, metric: str, **labels: str) -> float:
+        """What the last poll read; of the agent `invoices` where no label is given."""
+        assert self.last is not None
+        wanted = labels or {"agent": "invoices"}
+        (value,) = (one.value for one in self.last.gauges or () if (one.metric, dict(one.labels)) == (metric, wanted))
+        return value
+
+    def counted(self, metric: str, **labels: str) -> float:
+        """What the last poll counted of an agent."""
+        assert self.last is not None
+        found = [count for count in self.last.counts if count.metric == metric]
+        return sum(count.amount for count in found if {"agent": count.agent, **count.labels} == labels)
 
     def workflow(self, name: str = "Invoice summary") -> str:
         """The id of the workflow of that name."""

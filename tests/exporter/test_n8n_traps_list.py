@@ -14,7 +14,7 @@ import pytest
 from drill.simulators.wire import Request, json_response
 from exporter.sources import SourceDown
 from exporter.sources.n8n_execution import TERMINAL
-from exporter.sources.n8n_state import has_ended
+from exporter.sources.n8n_rows import has_ended
 from handrail.http import build_client
 from tests.exporter.n8n_reading import DISCOVER, Reading
 from tests.exporter.n8n_recorded import only_call, recorded
@@ -92,14 +92,13 @@ def test_a_cursor_into_pruned_ids_ends_the_list(reading: Reading) -> None:
     assert reading.poll().trouble is None
 
 
-def test_an_editor_without_end_is_no_list(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_editor_without_end_is_no_list(reading: Reading) -> None:
     """Whoever answers a cursor with the same page again (n8n does, to a cursor of another list) ends in a failure."""
-    monkeypatch.setattr("exporter.sources.n8n_api._MAX_PAGES", 5)
     number = reading.n8n.call(reading.workflow())
     row = reading.n8n.execution(number).row()
     same = json_response({"data": [row], "nextCursor": "eyJsaW1pdCI6Mn0="})
     reading.front.instead = lambda request: same if request.path.endswith("/executions") else None
-    with pytest.raises(SourceDown, match="pages without end"):
+    with pytest.raises(SourceDown, match="the same page again"):
         reading.poll()
 
 
@@ -124,12 +123,13 @@ def test_a_waiting_execution_has_not_ended_though_it_has_a_stop_time(contracts: 
 
 
 def test_a_waiting_execution_is_one_call_under_its_old_id(reading: Reading, clock: Any) -> None:
-    """It is shown as running while it waits, and counted once when it resumes and ends."""
+    """While it waits it is no call and not stuck, and it is counted once when it resumes and ends."""
     number = reading.n8n.start(reading.workflow(), status="waiting")
     for _ in range(3):
         clock.advance(60)
         batch = reading.poll()
-        assert (batch.calls, batch.running["invoices"].count) == ((), 1)
+        assert (batch.calls, batch.running["invoices"].count) == ((), 0)
+        assert reading.gauge("waiting_calls") == 1
     reading.n8n.finish(number)
     reading.poll()
     reading.poll()
@@ -148,7 +148,7 @@ def test_a_queued_execution_has_no_start(reading: Reading, contracts: Path) -> N
     assert recorded(contracts, "exec_new")["startedAt"] is None
     number = reading.n8n.start(reading.workflow(), status="new")
     running = reading.poll().running["invoices"]
-    assert (running.count, running.oldest) == (1, None)
+    assert (running.count, running.oldest, reading.gauge("queued_calls")) == (0, None, 1)
     stopped = reading.n8n.execution(number).row() | {"status": "canceled", "stoppedAt": "2026-11-23T12:00:01.000Z"}
     assert only_call(stopped).duration == timedelta(0)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
@@ -323,3 +325,62 @@ def test_webhook_of_an_unpublished_workflow(n8n, recorded):
     assert response.status_code == 404
     assert response.json()["message"] == original["message"]
     assert_like(response.json(), original)
+
+
+def test_an_agent_that_ran_out_of_iterations(n8n, client, recorded):
+    """Ten model runs, ten tool runs and an agent that failed, with the recorded keys and words."""
+    body = execution(
+        client, n8n.call(n8n.add_workflow("agent"), outcome="max_iterations", tokens_in=1200, tokens_out=150)
+    )
+    original = recorded("exec_agent_max_iterations")
+    assert (body["status"], set(body)) == (original["status"], set(original))
+    assert_like(without_nodes(body), without_nodes(original))
+    pairs = {"OpenAI Chat Model": "OpenAI Chat Model", "lookup_order": "Calculator", "AI Agent": "AI Agent"}
+    for node, twin in pairs.items():
+        assert len(runs(body)[node]) == len(runs(original)[twin])
+        assert set(runs(body)[node][0]) == set(runs(original)[twin][0]), node
+    for name in ("message", "name", "messages"):
+        assert body["data"]["resultData"]["error"][name] == original["data"]["resultData"]["error"][name]
+
+
+def test_a_try_that_failed_before(n8n, client, recorded):
+    """It is one more failed model run of a node that is set to be tried again, and leaves no other trace."""
+    workflow = n8n.add_workflow("agent", retry=True)
+    body, original = execution(client, n8n.call(workflow, retries=1)), recorded("exec_agent_node_retry_then_ok")
+    failed, twin = runs(body)["OpenAI Chat Model"][0], runs(original)["OpenAI Chat Model"][0]
+    assert set(failed) == set(twin)
+    assert_like(failed["error"], twin["error"])
+    agents = [[node for node in one["workflowData"]["nodes"] if "retryOnFail" in node] for one in (body, original)]
+    assert_like(agents[0], agents[1])
+    assert body["status"] == "success"
+
+
+def test_workflow_that_saves_nothing(n8n, client, recorded):
+    """Its settings are shown as recorded, and what ends as it is set not to save is a 404 and a hole in the ids."""
+    listed = {row["name"]: row for row in recorded("workflows_list_small")["data"]}
+    settings = listed["r-nosave-success"]["settings"]
+    workflow = n8n.add_workflow("r-nosave-success", settings={"saveDataSuccessExecution": "none"})
+    (row,) = client.get("/workflows").json()["data"]
+    assert row["settings"] == settings
+    good, bad = n8n.call(workflow), n8n.call(workflow, outcome="error")
+    assert (client.get(f"/executions/{good}").status_code, client.get(f"/executions/{bad}").status_code) == (404, 200)
+    assert [row["id"] for row in client.get("/executions").json()["data"]] == [bad]
+
+
+def test_workflow_with_a_schedule(n8n, client, recorded):
+    """The trigger's rules are where the real one has them."""
+    n8n.add_workflow("r-schedule", schedule=[{"field": "seconds", "secondsInterval": 5}])
+    kind = "n8n-nodes-base.scheduleTrigger"
+    (row,) = client.get("/workflows").json()["data"]
+    triggers = [[node for node in one["nodes"] if node["type"] == kind] for one in (row, recorded("publish_schedule"))]
+    assert set(triggers[0][0]) == set(triggers[1][0])
+    assert triggers[0][0]["parameters"] == triggers[1][0]["parameters"]
+
+
+def test_every_answer_is_dated_by_its_clock(n8n, client, contracts, clock):
+    """As n8n does, in the same form; the clock may be ahead."""
+    original = json.loads((contracts / "n8n" / "headers_of_a_list.json").read_text())["Date"]
+    n8n.ahead = timedelta(hours=1)
+    given = client.get("/executions").headers["Date"]
+    assert parsedate_to_datetime(given) == clock.now() + timedelta(hours=1)
+    assert (len(given), given[-3:]) == (len(original), "GMT")

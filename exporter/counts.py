@@ -56,6 +56,7 @@ class Counts:
         """Count one call that was not counted before."""
         model = call.model or UNKNOWN
         self._count("calls", call.agent, source=call.source, model=model, outcome=call.outcome)
+        self._count("ended_calls", call.agent)
         if call.error_reason:
             self._count("call_errors", call.agent, reason=call.error_reason)
         basis = call.tokens.basis

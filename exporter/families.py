@@ -17,6 +17,7 @@ class Family:
 # Counted per call, or by a source's Count with an agent.
 AGENT_COUNTERS = (
     Family("calls", "Agent calls that ended.", ("source", "model", "outcome")),
+    Family("ended_calls", "Agent calls that ended, whatever their model and outcome."),
     Family("call_errors", "Agent calls that failed, by reason.", ("reason",)),
     Family("tokens", "Tokens of agent calls; estimates are guesses of the source.", ("model", "token_type", "basis")),
     Family("calls_without_usage", "Agent calls whose source told no token usage."),

@@ -19,6 +19,7 @@ from exporter.sources.ai_gateway import AiGatewaySource
 from exporter.sources.budget import Budget, Budgets
 from exporter.sources.fetch import Fetcher
 from exporter.sources.n8n import N8nSource
+from exporter.sources.n8n_watch import suffix_of
 from handrail.agent_settings import N8nSwitch
 from handrail.clock import Clock
 from handrail.http import HttpClient, build_client
@@ -99,7 +100,7 @@ class Wiring:
             self._clock,
             client=client,
             on_request=health.count_request,
-            suffix=self._suffix(n8n),
+            suffix=suffix_of(n8n.name, (one.name for one in self._settings.sources.n8n if one.discover)),
         )
         switched = any(
             agent.source.source_ref == ("n8n", n8n.name) and isinstance(agent.kill_switch, N8nSwitch)
@@ -119,11 +120,6 @@ class Wiring:
             clock=self._clock,
         )
         yield Watched(source, health, key)
-
-    def _suffix(self, n8n: N8nSettings) -> str:
-        """Agents that are discovered in the first n8n have plain names; those of any other one bear its name too."""
-        first = next((one.name for one in self._settings.sources.n8n if one.discover), n8n.name)
-        return "" if n8n.name == first else n8n.name
 
     def _cloudflare(self, cloudflare: CloudflareSettings) -> Iterator[Watched]:
         health, client = self._health_of(f"cloudflare/{cloudflare.name}"), self._client(cloudflare.url)

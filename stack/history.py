@@ -59,7 +59,7 @@ class PrometheusData:
 
     def with_history(self) -> frozenset[str]:
         """Agents whose counters were below 0 some time, which only those of the past are."""
-        lowest = f"min by (agent) (min_over_time(handrail_call_duration_seconds_count[{self._retention}])) < 0"
+        lowest = f"min by (agent) (min_over_time(handrail_ended_calls_total[{self._retention}])) < 0"
         return frozenset(row["metric"]["agent"] for row in self._query(lowest))
 
     def _query(self, expression: str, *, at: float | None = None) -> list[dict[str, Any]]:

@@ -109,6 +109,6 @@ def counted(agent: str, calls: Values, errors: Values, *, down: Iterable[int] = 
     """The counters of an agent's calls and failed calls."""
     missing = set(down)
     return (
-        exported("handrail_call_duration_seconds_count", without(calls, missing), agent=agent),
+        exported("handrail_ended_calls_total", without(calls, missing), agent=agent),
         exported("handrail_call_errors_total", without(errors, missing), agent=agent, reason="other"),
     )

@@ -12,8 +12,9 @@ from exporter.history.spool import Spool
 from exporter.sources import SourceDown, State
 from exporter.sources.n8n_api import N8nApi
 from exporter.sources.n8n_execution import Origin, Unreadable
-from exporter.sources.n8n_state import Cursor, Row, has_ended
-from exporter.sources.n8n_workflows import WatchedAgent, watch
+from exporter.sources.n8n_rows import Row, has_ended, is_test_run
+from exporter.sources.n8n_state import Cursor
+from exporter.sources.n8n_watch import WatchedAgent, watch
 from exporter.sources.reading import moment
 from handrail.agent_settings import Agent, N8nAgent
 from handrail.clock import Clock
@@ -39,8 +40,10 @@ class N8nPast:
         state: State,
         without: frozenset[str],
         on_request: Callable[[str], None],
+        suffix: str = "",
     ) -> None:
         self._settings = settings
+        self._suffix = suffix
         self._agents = agents
         self._clock = clock
         self._without = without
@@ -99,7 +102,8 @@ class N8nPast:
             discover=self._settings.discover,
             exclude=self._settings.exclude,
             taken={agent.name for agent in self._agents},
-            discovered=self._cursor.discovered,
+            memory=self._cursor.memory,
+            suffix=self._suffix,
         )
         return {workflow: agent for workflow, agent in found.agents.items() if agent.name not in self._without}
 
@@ -116,7 +120,7 @@ class N8nPast:
 
 def _is_call(row: Row) -> bool:
     """Whether an execution counts: it ended, and nobody only tried it in the editor."""
-    return has_ended(row) and row.get("mode") != "manual"
+    return has_ended(row) and not is_test_run(row)
 
 
 def _iso(time: datetime) -> str:

@@ -16,6 +16,7 @@ from exporter.sources import State
 from exporter.sources.ai_gateway import AiGatewaySource
 from exporter.sources.budget import WINDOW_S, Budgets
 from exporter.sources.fetch import Fetcher
+from exporter.sources.n8n_watch import suffix_of
 from handrail.clock import Clock
 from handrail.http import build_client
 from handrail.secret import Secret
@@ -45,9 +46,17 @@ def pasts(
                 build_client(base_url=n8n.url, timeout_s=_REQUEST_TIMEOUT_S, transport=transport)
             )
             state = states.get(f"n8n/{n8n.name}", {})
+            suffix = suffix_of(n8n.name, (one.name for one in settings.sources.n8n if one.discover))
             found.append(
                 N8nPast(
-                    n8n, settings.agents, clock, client=client, state=state, without=without, on_request=Pace(clock)
+                    n8n,
+                    settings.agents,
+                    clock,
+                    client=client,
+                    state=state,
+                    without=without,
+                    on_request=Pace(clock),
+                    suffix=suffix,
                 )
             )
         for cloudflare in settings.sources.cloudflare:

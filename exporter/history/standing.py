@@ -61,14 +61,13 @@ class Standing:
 
     @property
     def sums(self) -> Sums:
-        """Over all labels. Calls are those with a duration, which is what the rules divide by."""
+        """Over all labels."""
         totals = self._counts.totals.items()
 
         def total(name: str) -> float:
             return sum(value for (metric, _, _), value in totals if metric == name)
 
-        timed = sum(n for (metric, _, _), n in self._counts.buckets.items() if metric == "call_duration_seconds")
-        return Sums(timed, total("call_errors"), total("tokens"))
+        return Sums(total("ended_calls"), total("call_errors"), total("tokens"))
 
     def values(self) -> dict[str, float]:
         """Every series with its value."""

@@ -78,6 +78,11 @@ class Watch:
     found: Mapping[str, tuple[str, str]]
 
 
+def suffix_of(name: str, discovering: Iterable[str]) -> str:
+    """What the n8n of this name appends to the names that it gives: nothing where it is the first that discovers."""
+    return "" if name == next(iter(discovering), name) else name
+
+
 def watch(
     workflows: Sequence[Workflow],
     configured: Sequence[Agent],

@@ -174,7 +174,7 @@ def test_the_series_that_others_read_by_name_are_recorded(root: Path) -> None:
 
 EXPORTED = {
     "handrail_agent_info",
-    "handrail_call_duration_seconds_count",
+    "handrail_ended_calls_total",
     "handrail_call_errors_total",
     "handrail_tokens_total",
     "handrail_slow_streak_last_breach_timestamp_seconds",

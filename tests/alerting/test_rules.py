@@ -52,7 +52,7 @@ def agent_series(agent: str, sla: str, *, calls: int, errors: int) -> list[dict[
     labels = f'agent="{agent}", job="handrail-exporter", instance="x"'
     return [
         {"series": f'handrail_agent_info{{{labels}, sla="{sla}", owner="o"}}', "values": "1x40"},
-        {"series": f"handrail_call_duration_seconds_count{{{labels}}}", "values": f"0x3 {calls}x40"},
+        {"series": f"handrail_ended_calls_total{{{labels}}}", "values": f"0x3 {calls}x40"},
         {"series": f'handrail_call_errors_total{{{labels}, reason="other"}}', "values": f"0x3 {errors}x40"},
     ]
 

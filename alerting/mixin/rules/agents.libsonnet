@@ -24,11 +24,12 @@ local s = import '../series.libsonnet';
 
   local sums = [
     // Not handrail_calls_total, which has the model as a label: the exporter shows a new series at 0 once, so that for one
-    // scrape the first calls with a new model would be missing beside their errors. These two have no such label, every
-    // call is in the one and every failed call in the other, and both are of one scrape.
+    // scrape the first calls with a new model would be missing beside their errors. Nor the durations, among which there
+    // is no crashed call. These two have no such label, every call is in the one and every failed call in the other, and
+    // both are of one scrape.
     {
       record: s.callsSum,
-      expr: 'sum by (agent) (\n%s)' % s.bridged('handrail_call_duration_seconds_count', $._config.bridge),
+      expr: 'sum by (agent) (\n%s)' % s.bridged('handrail_ended_calls_total', $._config.bridge),
     },
     {
       record: s.errorsSum,

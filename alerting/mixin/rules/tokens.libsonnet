@@ -13,7 +13,7 @@ local s = import '../series.libsonnet';
             sum by (agent) (
             %s)
             or
-            0 * sum by (agent) (handrail_call_duration_seconds_count)
+            0 * sum by (agent) (handrail_ended_calls_total)
           ||| % s.bridged('handrail_tokens_total', $._config.bridge),
         },
         { record: s.tokens, expr: s.wholeIncrease(s.tokensSum, '1h') },

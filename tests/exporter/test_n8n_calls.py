@@ -82,6 +82,18 @@ def test_the_last_try_is_no_retry(contracts: Path) -> None:
     assert only_call(execution).retries == 1
 
 
+def test_a_try_that_was_cut_short_is_no_retry_of_itself(contracts: Path) -> None:
+    """A workflow that timed out in its second of five tries was retried once."""
+    execution = copy.deepcopy(recorded(contracts, "exec_agent_node_retry_then_ok"))
+    agent = next(node for node in execution["workflowData"]["nodes"] if node["name"] == "AI Agent")
+    agent["maxTries"] = 5
+    failed, second = runs_of(execution)["OpenAI Chat Model"]
+    second |= {"executionStatus": "canceled"}
+    runs_of(execution)["AI Agent"][0] |= {"executionStatus": "error", "error": failed["error"]}
+    execution["status"] = "canceled"
+    assert only_call(execution).retries == 1
+
+
 def test_a_failure_without_retries_is_none(contracts: Path) -> None:
     """A model that failed once, in a node that is not tried again."""
     assert only_call(recorded(contracts, "exec_agent_llm_500")).retries == 0

@@ -68,6 +68,18 @@ def test_a_long_queue_is_looked_up_in_parts(reading: Reading) -> None:
     assert (len(reading.calls), reading.repeated) == (len(jobs), 0)
 
 
+def test_who_ends_at_the_back_of_a_long_queue_is_found(reading: Reading) -> None:
+    """Those at the front stay where they are, and each has its turn all the same."""
+    jobs = [reading.n8n.start(reading.workflow()) for _ in range(MAX_LOOK_UPS + 30)]
+    reading.poll()
+    for number in jobs:
+        reading.n8n.execution(number).listed = False
+    reading.n8n.finish(jobs[-1])
+    for _ in range(2):
+        reading.poll()
+    assert [call.execution for call in reading.calls.values()] == [jobs[-1]]
+
+
 def test_a_status_that_nobody_knows_is_running_and_said_once(reading: Reading, clock: Any) -> None:
     """A later n8n may have more of them: such an execution stays open, is seen to be stuck, and counts when it ends."""
     number = reading.n8n.start(reading.workflow())

@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import _jsonnet
 import yaml
@@ -70,6 +71,8 @@ def configuration(settings: Settings, secret_files: SecretFiles) -> dict[str, ob
             "tokenFile": str(secret_files.webhook_token),
         },
         "slack": slack,
+        "n8nMetrics": [_n8n_metrics(n8n.name, n8n.metrics_url) for n8n in settings.sources.n8n if n8n.metrics_url],
+        "n8nLag": format_duration(_n8n_lag(settings)),
         "prometheus": {
             "scrapeInterval": format_duration(settings.prometheus.scrape_interval),
             "evaluationInterval": format_duration(settings.prometheus.evaluation_interval),
@@ -128,6 +131,22 @@ def _sla(name: str, sla: Sla) -> dict[str, object]:
             ],
         },
     }
+
+
+def _n8n_metrics(name: str, url: str) -> dict[str, object]:
+    parts = urlsplit(url)
+    return {
+        "source": f"n8n/{name}",
+        "scheme": parts.scheme,
+        "address": parts.netloc,
+        "path": parts.path or "/metrics",
+    }
+
+
+def _n8n_lag(settings: Settings) -> timedelta:
+    prometheus = settings.prometheus
+    polls = [n8n.poll_interval for n8n in settings.sources.n8n if n8n.metrics_url]
+    return max(polls, default=timedelta()) + prometheus.scrape_interval + prometheus.evaluation_interval
 
 
 def _plain(value: Decimal) -> str:

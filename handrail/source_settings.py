@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
@@ -18,6 +19,15 @@ def _share(value: Decimal) -> Decimal:
     return value
 
 
+def _scrapeable(value: str) -> str:
+    parts = urlsplit(value)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError(
+            "must be host, port and path only, e.g. http://n8n:5678/metrics; n8n asks for no credentials there"
+        )
+    return value
+
+
 class N8nSource(WithSecrets):
     """One n8n, read through its public API."""
 
@@ -27,6 +37,7 @@ class N8nSource(WithSecrets):
     discover: bool = False
     exclude: tuple[str, ...] = ()
     poll_interval: PositiveDuration = timedelta(seconds=10)
+    metrics_url: Annotated[Url, AfterValidator(_scrapeable)] | None = None
 
 
 class CloudflareSource(WithSecrets):

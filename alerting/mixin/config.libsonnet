@@ -38,6 +38,10 @@
     webhook: { url: 'http://127.0.0.1:9096/v1/alerts', tokenFile: '/run/secrets/handrail_webhook_token' },
     // null, or { urlFile: '/run/secrets/slack_webhook_url', channel: '#ai-incidents' }; the channel may be null.
     slack: null,
+    // Where an n8n counts by itself: [{ source: 'n8n/main', scheme: 'http', address: 'n8n:5678', path: '/metrics' }]
+    n8nMetrics: [],
+    // How long after its end an execution is seen at the latest: a poll, a scrape and an evaluation.
+    n8nLag: '30s',
     prometheus: { scrapeInterval: '15s', evaluationInterval: '15s' },
     listen: {
       prometheus: '127.0.0.1:9090',

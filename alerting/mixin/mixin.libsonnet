@@ -4,6 +4,7 @@
 (import 'rules/agents.libsonnet') +
 (import 'rules/token_baseline.libsonnet') +
 (import 'rules/budget.libsonnet') +
+(import 'rules/n8n_crosscheck.libsonnet') +
 (import 'alerts/links.libsonnet') +
 (import 'alerts/budget.libsonnet') +
 (import 'alerts/agents.libsonnet') +

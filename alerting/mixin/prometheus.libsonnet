@@ -3,6 +3,23 @@
   local listen = $._config.listen,
   local job(name, address) = { job_name: name, static_configs: [{ targets: [address] }] },
 
+  // Of all that n8n counts, by route and by node, the rules read only this.
+  local n8nJob = {
+    job_name: 'n8n',
+    static_configs: [
+      {
+        targets: [n8n.address],
+        labels: { source: n8n.source, __scheme__: n8n.scheme, __metrics_path__: n8n.path },
+      }
+      for n8n in $._config.n8nMetrics
+    ],
+    metric_relabel_configs: [{
+      action: 'keep',
+      source_labels: ['__name__'],
+      regex: 'n8n_workflow_(success|failed)_total',
+    }],
+  },
+
   prometheus:: {
     global: {
       scrape_interval: $._config.prometheus.scrapeInterval,
@@ -15,6 +32,6 @@
       job('alertmanager', listen.alertmanager),
       job('handrail-exporter', listen.exporter),
       job('handrail-receiver', listen.receiver),
-    ],
+    ] + (if $._config.n8nMetrics == [] then [] else [n8nJob]),
   },
 }

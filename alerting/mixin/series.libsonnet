@@ -12,6 +12,12 @@
   baseline(days):: 'agent:handrail_tokens_baseline:median%dd' % days,
   tokenRatio: 'agent:handrail_token_increase_ratio:sla_baseline',
 
+  executionsEnded: 'source:handrail_n8n_executions_ended',
+  executionsSeen: 'source:handrail_n8n_executions_seen',
+  executionsMissingLeast: 'source:handrail_n8n_executions_missing:least',
+  executionsMissingMost: 'source:handrail_n8n_executions_missing:most',
+  executionsUnseen: 'source:handrail_n8n_executions_unseen:increase1h',
+
   // A counter of the exporter as it stands, and while the exporter does not answer, as it last stood: a restart must
   // neither resolve an alert nor begin it anew.
   bridged(counter, bridge):: |||

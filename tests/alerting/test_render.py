@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from alerting.render import SecretFiles, configuration, render
-from handrail.settings import Settings
+from handrail.settings import Settings, parse
 from handrail.source_settings import Sources
 
 FILES = ("rules/handrail.yml", "alertmanager.yml", "prometheus.yml")
@@ -173,6 +173,7 @@ def test_the_series_that_others_read_by_name_are_recorded(root: Path) -> None:
 
 
 EXPORTED = {
+    "handrail_source_executions_total",
     "handrail_agent_info",
     "handrail_ended_calls_total",
     "handrail_call_errors_total",
@@ -209,6 +210,32 @@ def test_prometheus_scrapes_every_part(rendered: Rendered) -> None:
     }
     (alertmanager,) = document["alerting"]["alertmanagers"]
     assert alertmanager["static_configs"] == [{"targets": ["127.0.0.1:19093"]}]
+
+
+def test_an_n8n_that_counts_is_scraped_and_compared(secret_files: SecretFiles, tmp_path: Path) -> None:
+    """Each n8n with a metrics_url is a target of one job, under its source's name; the path is /metrics by default."""
+    sources = (
+        "{name: main, url: 'http://n8n.test', api_key_env: K, metrics_url: 'https://n8n.test:8443/sub/metrics'},"
+        "{name: other, url: 'http://other.test', api_key_env: K, poll_interval: 1m, metrics_url: 'http://other.test'},"
+        "{name: cloud, url: 'http://cloud.test', api_key_env: K, poll_interval: 5m}"
+    )
+    render(parse(f"sources: {{n8n: [{sources}]}}", environ={}), tmp_path, secret_files)
+    document = yaml.safe_load((tmp_path / "prometheus.yml").read_text())
+    (job,) = (job for job in document["scrape_configs"] if job["job_name"] == "n8n")
+    targets = [(config["targets"], config["labels"]) for config in job["static_configs"]]
+    assert targets == [
+        (["n8n.test:8443"], {"source": "n8n/main", "__scheme__": "https", "__metrics_path__": "/sub/metrics"}),
+        (["other.test"], {"source": "n8n/other", "__scheme__": "http", "__metrics_path__": "/metrics"}),
+    ]
+    # The slowest poll of those that are compared, a scrape and an evaluation.
+    assert "offset 1m30s" in expression(tmp_path, "source:handrail_n8n_executions_missing:least")
+
+
+def test_without_metrics_of_n8n_nothing_is_scraped_or_compared(rendered: Rendered) -> None:
+    """n8n Cloud has none; then there is no job that is down for ever, and no rule without data."""
+    folder = rendered()
+    assert "n8n" not in (folder / "prometheus.yml").read_text()
+    assert "n8n" not in (folder / "rules/handrail.yml").read_text()
 
 
 def test_secrets_are_named_and_never_written(rendered: Rendered) -> None:

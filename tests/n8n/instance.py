@@ -40,6 +40,12 @@ _OFF = (
     "COMMUNITY_PACKAGES_ENABLED",
     "SECURE_COOKIE",
 )
+_METRICS = (
+    "METRICS",
+    "METRICS_INCLUDE_MESSAGE_EVENT_BUS_METRICS",
+    "METRICS_INCLUDE_WORKFLOW_ID_LABEL",
+    "METRICS_INCLUDE_WORKFLOW_NAME_LABEL",
+)
 
 
 def free_port() -> int:
@@ -55,9 +61,10 @@ class N8n:
     def __init__(self, folder: pathlib.Path) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self._folder = folder
         self._log = folder / "n8n.log"
         folder.mkdir(parents=True)
-        environment = {
+        self._environment = {
             "HOME": str(folder),
             "PATH": f"{NODE.parent}:{os.environ['PATH']}",
             "N8N_USER_FOLDER": str(folder),
@@ -67,14 +74,38 @@ class N8n:
             "N8N_RUNNERS_BROKER_PORT": str(free_port()),
             "N8N_DISABLED_MODULES": "mcp-registry",
             "GENERIC_TIMEZONE": "UTC",
-        } | {f"N8N_{name}": "false" for name in _OFF}
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [NODE, PROGRAM, "start"], env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
+        }
+        self._environment |= {f"N8N_{name}": "false" for name in _OFF} | {f"N8N_{name}": "true" for name in _METRICS}
         self._client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
-        self._wait_ready()
+        self.start()
         self._set_up()
+
+    def start(self) -> None:
+        """Start the process, also again after `kill`, and wait until it is ready."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [NODE, PROGRAM, "start"],
+                env=self._environment,
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._wait_ready()
+
+    def kill(self) -> None:
+        """End the process as a crash does: at once. A running execution would hold up an orderly end for 30 s."""
+        self._process.kill()
+        self._process.wait()
+
+    def close(self) -> None:
+        """End it for good."""
+        self.kill()
+        self._client.close()
+
+    def metrics(self) -> str:
+        """What n8n counts of itself."""
+        return self._client.get("/metrics").text
 
     def api(self, method: str, path: str, body: object = None) -> dict:
         """One request to the public API as the administrator; anything but 200 is a failure."""
@@ -85,9 +116,12 @@ class N8n:
 
     def create(self, workflow: dict) -> str:
         """Create and publish a workflow; returns its id when its webhook answers."""
-        workflow_id = self.api("POST", "/workflows", workflow)["id"]
+        workflow_id = str(self.api("POST", "/workflows", workflow)["id"])
         self.api("POST", f"/workflows/{workflow_id}/publish", {})
-        return str(workflow_id)
+        for node in workflow["nodes"]:
+            if node["type"] == "n8n-nodes-base.webhook":
+                self._wait_registered(node["parameters"]["path"])
+        return workflow_id
 
     def credential(self, base_url: str) -> dict[str, str]:
         """A credential for a model at `base_url`."""
@@ -103,16 +137,6 @@ class N8n:
         """The workflow's executions, newest first."""
         return list(self.api("GET", f"/executions?workflowId={workflow_id}&limit=250")["data"])
 
-    def stop(self) -> None:
-        """End the process."""
-        self._client.close()
-        self._process.terminate()
-        try:
-            self._process.wait(40)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:
@@ -125,6 +149,13 @@ class N8n:
                 pass
             time.sleep(0.25)
         raise AssertionError(f"n8n is not ready: {self._log.read_text(errors='replace')[-2000:]}")
+
+    def _wait_registered(self, path: str) -> None:
+        """Publishing takes effect a moment after its answer; then n8n says that GET is the wrong method."""
+        deadline = time.monotonic() + READY_S
+        while "Did you mean to make a POST request" not in self._client.get(f"/webhook/{path}").text:
+            assert time.monotonic() < deadline, f"the webhook {path} is not registered"
+            time.sleep(0.1)
 
     def _set_up(self) -> None:
         owner = _OWNER | {"password": f"Aa1-{secrets.token_hex(8)}"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping
 
@@ -15,6 +16,7 @@ from exporter.tables import buckets_table, totals_table, upsert
 from handrail.settings import Settings
 
 INFINITY = float("inf")
+_NO_LABELS = json.dumps([])
 
 
 def duration_bounds(settings: Settings) -> tuple[float, ...]:
@@ -41,6 +43,7 @@ class Counts:
         }
         self._totals: dict[tuple[str, str, str], float] = defaultdict(float)
         self._buckets: dict[tuple[str, str, float], int] = defaultdict(int)
+        self._stored_labels: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
 
     @property
     def totals(self) -> Mapping[tuple[str, str, str], float]:
@@ -92,12 +95,20 @@ class Counts:
         self._count("tool_errors", call.agent, max(errors, 0), tool=OTHER)
 
     def _count(self, metric: str, agent: str, amount: float = 1, **labels: str) -> None:
-        values = {label: self._label_sets.value(agent, label, name) for label, name in labels.items()}
-        self._totals[metric, agent, json.dumps(sorted(values.items()))] += amount
+        self._totals[metric, agent, self._stored(agent, labels) if labels else _NO_LABELS] += amount
+
+    def _stored(self, agent: str, labels: Mapping[str, str]) -> str:
+        """The labels as they are stored. Calls use few, again and again, and what stands for a name never changes."""
+        key = (agent, tuple(labels.items()))
+        if (stored := self._stored_labels.get(key)) is None:
+            values = {label: self._label_sets.value(agent, label, name) for label, name in labels.items()}
+            stored = self._stored_labels[key] = json.dumps(sorted(values.items()))
+        return stored
 
     def _observe(self, metric: str, agent: str, value: float) -> None:
-        bound = next((bound for bound in self._bounds[metric] if value <= bound), INFINITY)
-        self._buckets[metric, agent, bound] += 1
+        bounds = self._bounds[metric]
+        place = bisect_left(bounds, value)
+        self._buckets[metric, agent, bounds[place] if place < len(bounds) else INFINITY] += 1
         self._count(f"{metric}_sum", agent, value)
 
     def store(self, connection: Connection) -> None:

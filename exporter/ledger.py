@@ -125,7 +125,8 @@ def _insert_new(connection: Connection, calls: Iterable[Call], now: float) -> li
     ordered = sorted({call.id: call for call in calls}.values(), key=lambda call: (call.finished_at, call.id))
     if not ordered:
         return []
-    statement = dialect_insert(connection, calls_table).on_conflict_do_nothing().returning(calls_table.c.id)
+    insert = dialect_insert(connection.dialect.name, calls_table)
+    statement = insert.on_conflict_do_nothing().returning(calls_table.c.id)
     inserted = set(connection.scalars(statement, [_row(call, now) for call in ordered]))
     return [call for call in ordered if call.id in inserted]
 

@@ -44,19 +44,22 @@ def advance_streaks(connection: Connection, new: Iterable[Call], settings: Setti
     by_agent: dict[str, list[Call]] = defaultdict(list)
     for call in new:
         by_agent[call.agent].append(call)
+    before, rows = streaks_of(connection, by_agent), []
     for agent, calls in by_agent.items():
         sla = settings.sla_of(agent).latency
-        before = streaks_of(connection, agent)
         streak = before.get(agent, Streak())
         for call in calls:
             streak = advance(streak, call, sla, now)
         values = {"streak": streak.length, "last_breach": streak.last_breach, "breaches": streak.breaches}
-        upsert(connection, streaks_table, [{"agent": agent} | values | {"last_call": streak.last_call}], add=())
+        rows.append({"agent": agent, "last_call": streak.last_call} | values)
+    upsert(connection, streaks_table, rows, add=())
 
 
-def streaks_of(connection: Connection, agent: str | None = None) -> dict[str, Streak]:
-    """The stored streaks, of all agents or of one."""
-    statement = select(streaks_table) if agent is None else select(streaks_table).where(streaks_table.c.agent == agent)
+def streaks_of(connection: Connection, agents: Iterable[str] | None = None) -> dict[str, Streak]:
+    """The stored streaks, of all agents or of these."""
+    statement = select(streaks_table)
+    if agents is not None:
+        statement = statement.where(streaks_table.c.agent.in_(sorted(agents)))
     return {
         row.agent: Streak(row.streak, row.last_breach, row.breaches, row.last_call)
         for row in connection.execute(statement)

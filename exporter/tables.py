@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Connection, Float, Index, Integer, MetaData, Table, Text, text
@@ -101,9 +102,9 @@ label_values_table = Table(
 )
 
 
-def dialect_insert(connection: Connection, table: Table) -> Any:
+def dialect_insert(dialect: str, table: Table) -> Any:
     """INSERT with ON CONFLICT, which SQLite and PostgreSQL spell alike and SQLAlchemy has once for each."""
-    if connection.dialect.name != "postgresql":
+    if dialect != "postgresql":
         return sqlite.insert(table)
     from sqlalchemy.dialects import postgresql  # a seventh of the time that the exporter takes to start
 
@@ -113,14 +114,18 @@ def dialect_insert(connection: Connection, table: Table) -> Any:
 def insert_or_ignore(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     """Insert the rows whose key is not there yet."""
     if rows:
-        connection.execute(dialect_insert(connection, table).on_conflict_do_nothing(), rows)
+        connection.execute(dialect_insert(connection.dialect.name, table).on_conflict_do_nothing(), rows)
 
 
 def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]], *, add: tuple[str, ...]) -> None:
     """Insert the rows; where one exists its columns are replaced, or increased for those in `add`."""
-    if not rows:
-        return
-    statement = dialect_insert(connection, table)
+    if rows:
+        connection.execute(_upsert(connection.dialect.name, table, add), rows)
+
+
+@lru_cache(maxsize=64)
+def _upsert(dialect: str, table: Table, add: tuple[str, ...]) -> Any:
+    statement = dialect_insert(dialect, table)
     keys = [column.name for column in table.primary_key]
     changes = {
         column.name: (column + statement.excluded[column.name])
@@ -129,4 +134,4 @@ def upsert(connection: Connection, table: Table, rows: list[dict[str, Any]], *, 
         for column in table.columns
         if column.name not in keys
     }
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changes), rows)
+    return statement.on_conflict_do_update(index_elements=keys, set_=changes)

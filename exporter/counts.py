@@ -95,7 +95,10 @@ class Counts:
         self._count("tool_errors", call.agent, max(errors, 0), tool=OTHER)
 
     def _count(self, metric: str, agent: str, amount: float = 1, **labels: str) -> None:
-        self._totals[metric, agent, self._stored(agent, labels) if labels else _NO_LABELS] += amount
+        if labels:
+            self._totals[metric, agent, self._stored(agent, labels)] += amount
+        elif amount:  # a series without labels is shown at 0 from the start
+            self._totals[metric, agent, _NO_LABELS] += amount
 
     def _stored(self, agent: str, labels: Mapping[str, str]) -> str:
         """The labels as they are stored. Calls use few, again and again, and what stands for a name never changes."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -98,8 +98,8 @@ class _Reading:
 
     def _root_call(self, root: Run, failure: Reason | None) -> Call:
         below = self._runs.below(root)
-        start = min(run.start for run in [root, *below])
-        end = max(run.end for run in [root, *below])
+        start = min([root, *below], key=lambda run: run.began).start
+        end = max([root, *below], key=lambda run: run.ended).end
         tools = [run for run in below if run.plays("ai_tool")]
         broken = [run for run in tools if run.failed]
         reason: Reason | None = failure or ("tool_error" if broken else None)
@@ -107,7 +107,7 @@ class _Reading:
         models, model_calls = [root, *asked], max(len(asked), bool(provider_of(root.node_type)))
         return Call(
             source=self._origin.source,
-            id=f"{self._call_id}/{root.node}/{root.index}",
+            id=f"{self._call_id}/{root.node}/{root.run_index}",
             execution=self._call_id,
             agent=self._origin.agent,
             started_at=start,
@@ -133,7 +133,12 @@ class _Reading:
         runs = self._runs.all
         tools = [run for run in runs if run.plays("ai_tool")]
         reason = self._failure_of_execution() or self._hidden_failure(runs)
-        models = [run for run in runs if run.usage().basis != "unknown" or run.plays("ai_languageModel")]
+        usages = [run.usage() for run in runs]
+        models = [
+            run
+            for run, usage in zip(runs, usages, strict=True)
+            if usage.basis != "unknown" or run.plays("ai_languageModel")
+        ]
         return Call(
             source=self._origin.source,
             id=self._call_id,
@@ -146,7 +151,7 @@ class _Reading:
             error_reason=reason,
             model=self._model(models),
             provider=next((name for run in reversed(models) if (name := provider_of(run.node_type))), ""),
-            tokens=add_usages(run.usage() for run in models),
+            tokens=add_usages(usages),
             confidence=self._confidence([run for run in runs if run.node == self._result.get("lastNodeExecuted")]),
             tool_calls=len(tools),
             tool_errors=sum(run.failed for run in tools),
@@ -163,7 +168,7 @@ class _Reading:
         """From start to end, without the time that a Wait node slept, which is nobody's slowness."""
         steps = [run for run in self._runs.all if not run.is_sub_run]
         if any(run.is_wait for run in steps):
-            return sum((run.end - run.start for run in steps if not run.is_wait), timedelta(0))
+            return timedelta(seconds=sum(run.ended - run.began for run in steps if not run.is_wait))
         return max(stopped - started, timedelta(0))
 
     def _failure_of_execution(self) -> Reason | None:
@@ -187,9 +192,10 @@ class _Reading:
 
     def _hidden_failure(self, runs: Iterable[Run]) -> Reason | None:
         for run in runs:
+            if not self._runs.continues_on_error(run):
+                continue
             swallowed = next((item["error"] for item in run.items() if item.get("error")), None)
-            failed_items = run.tracing.get("ai.agent.items.failed")
-            if not self._runs.continues_on_error(run) or not (swallowed or failed_items):
+            if not swallowed and not run.tracing.get("ai.agent.items.failed"):
                 continue
             below = self._runs.below(run) if run in self._runs.roots else []
             return self._blame(run, below, swallowed)
@@ -227,19 +233,20 @@ class _Reading:
 
 def _uses(tools: Iterable[Run]) -> tuple[ToolUse, ...]:
     """How often each tool was used, by the name of its node."""
-    calls, errors = Counter[str](), Counter[str]()
+    failures: dict[str, list[bool]] = defaultdict(list)
     for run in tools:
-        calls[run.node] += 1
-        errors[run.node] += run.failed
-    return tuple(ToolUse(name, count, errors[name]) for name, count in sorted(calls.items()))
+        failures[run.node].append(run.failed)
+    return tuple(ToolUse(name, len(failed), sum(failed)) for name, failed in sorted(failures.items()))
 
 
 def _ran_out(root: Run) -> bool:
     """Whether the agent reached its limit of iterations: as an error, behind "continue on error", or as its answer."""
-    said = [root.error, *(item.get("error") for item in root.items())]
+    items = list(root.items())
+    if any(item.get("output") == _GAVE_UP for item in items):
+        return True
+    said = filter(None, [root.error, *(item.get("error") for item in items)])
     texts = [text if isinstance(text, str) else mapping(text).get("message") for text in said]
-    answers = [item.get("output") for item in root.items()]
-    return any(isinstance(text, str) and _MAX_ITERATIONS.match(text) for text in texts) or _GAVE_UP in answers
+    return any(isinstance(text, str) and _MAX_ITERATIONS.match(text) for text in texts)
 
 
 def _first_known(errors: Iterable[object]) -> Reason:
@@ -267,7 +274,7 @@ def _answers(item: Mapping[str, Any]) -> Iterator[object]:
 def _parsed(answer: object) -> object:
     if not isinstance(answer, str):
         return answer
-    fenced = _FENCE.match(answer)
+    fenced = _FENCE.match(answer) if "```" in answer else None
     try:
         parsed: object = json.loads(fenced.group(1) if fenced else answer)
     except ValueError:

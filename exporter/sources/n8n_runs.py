@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple
 
 from exporter.calls import TokenUsage
 from exporter.sources.reading import Json, listing, mapping, number
@@ -18,6 +20,7 @@ _ROOT = re.compile(
     + r"|openAi|anthropic|googleGemini|ollama|mistralAi)$"
 )
 _WAIT = "n8n-nodes-base.wait"
+_UNKNOWN = TokenUsage()
 _HTTP = "n8n-nodes-base.httpRequest"
 # n8n tries a node with "retry on fail" 3 times where it says nothing else, and never more than 5 times.
 _DEFAULT_TRIES, _MOST_TRIES = 3, 5
@@ -25,21 +28,37 @@ _END_OF_TIME = 100_000_000_000  # seconds; before the year 5139, which every clo
 _SECONDS_UNTIL = 100_000_000_000  # an epoch below this is in seconds: as milliseconds it would be before 1973
 
 
+@lru_cache(maxsize=1024)
 def is_ai_root(node_type: str) -> bool:
     """Whether a node of this type is one where an agent's call begins: an agent, a chain or a message to a model."""
     return _ROOT.match(node_type) is not None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Run:
-    """One run of one node; times are absolute whatever unit n8n recorded them in."""
+class Run(NamedTuple):
+    """One run of one node, in epoch seconds whatever unit n8n recorded them in.
+
+    `roles` are the outputs and inputs by which it took part, e.g. main, ai_tool or ai_languageModel. A sub-run is one
+    that a root asked for, in contrast to a step of the main flow after it.
+    """
 
     node: str
     node_type: str
-    index: int
-    start: datetime
-    end: datetime
+    run_index: int
+    began: float
+    ended: float
     raw: Json
+    roles: tuple[str, ...]
+    is_sub_run: bool
+
+    @property
+    def start(self) -> datetime:
+        """When it began."""
+        return datetime.fromtimestamp(self.began, UTC)
+
+    @property
+    def end(self) -> datetime:
+        """When it ended."""
+        return datetime.fromtimestamp(self.ended, UTC)
 
     @property
     def failed(self) -> bool:
@@ -58,13 +77,7 @@ class Run:
 
     def plays(self, role: str) -> bool:
         """Whether the node served a root in this role, e.g. ai_tool or ai_languageModel."""
-        return role in mapping(self.raw.get("data")) or role in mapping(self.raw.get("inputOverride"))
-
-    @property
-    def is_sub_run(self) -> bool:
-        """Whether a root asked for this run, in contrast to a step of the main flow after it."""
-        keys = {*mapping(self.raw.get("data")), *mapping(self.raw.get("inputOverride"))}
-        return any(key.startswith("ai_") for key in keys)
+        return role in self.roles
 
     @property
     def is_wait(self) -> bool:
@@ -94,7 +107,7 @@ class Run:
             return add_usages(_model_usage(item) for item in self.items("ai_languageModel"))
         if self.node_type == _HTTP:
             return add_usages(_http_usage(item) for item in self.items())
-        return TokenUsage()
+        return _UNKNOWN
 
     def answered_by(self) -> str:
         """The model that answered, which n8n records for streamed answers only; empty when it is not recorded."""
@@ -124,8 +137,8 @@ class Run:
 def add_usages(usages: Iterable[TokenUsage]) -> TokenUsage:
     """The sum of what is known: an estimate as soon as one part is an estimate, unknown when no part is known."""
     known = [usage for usage in usages if usage.basis != "unknown"]
-    if not known:
-        return TokenUsage()
+    if len(known) < 2:
+        return known[0] if known else _UNKNOWN
     return TokenUsage(
         tokens_in=sum(usage.tokens_in or 0 for usage in known),
         tokens_out=sum(usage.tokens_out or 0 for usage in known),
@@ -147,29 +160,40 @@ class Runs:
         result = mapping(mapping(execution.get("data")).get("resultData"))
         recorded = mapping(result.get("runData"))
         found = [run for name, runs in recorded.items() for run in self._runs_of(name, runs)]
-        self.all = sorted((run for run in found if since is None or run.start >= since), key=lambda run: run.start)
+        floor = since.timestamp() if since else 0.0
+        self.all = sorted((run for run in found if run.began >= floor), key=lambda run: run.began)
         # A root that another root used as a tool is a sub-node of that one.
         self.roots = [run for run in self.all if is_ai_root(run.node_type) and not run.is_sub_run]
-        self._by_place = {(run.node, run.index): run for run in self.all}
+        self._by_place = {(run.node, run.run_index): run for run in self.all}
+        self._below = self._by_root()
 
     def _runs_of(self, name: str, runs: object) -> Iterator[Run]:
         node_type = str(self.nodes.get(name, {}).get("type", ""))
-        for index, raw in enumerate(listing(runs)):
-            began, took = number(mapping(raw).get("startTime")), number(mapping(raw).get("executionTime")) or 0.0
-            seconds = began if began is None or began < _SECONDS_UNTIL else began / 1000
-            if seconds is None or not seconds + took / 1000 < _END_OF_TIME:
+        for index, found in enumerate(listing(runs)):
+            raw = mapping(found)
+            began, took = number(raw.get("startTime")), number(raw.get("executionTime")) or 0.0
+            if began is None:
                 continue
-            start = datetime.fromtimestamp(seconds, UTC)
-            yield Run(name, node_type, index, start, start + timedelta(milliseconds=took), raw)
+            start = began if began < _SECONDS_UNTIL else began / 1000
+            end = start + took / 1000
+            if end < _END_OF_TIME:
+                roles = (*mapping(raw.get("data")), *mapping(raw.get("inputOverride")))
+                yield Run(name, node_type, index, start, end, raw, roles, _has_ai_role(roles))
 
     def below(self, root: Run) -> list[Run]:
         """The sub-node runs of a root's run, also those of sub-nodes of sub-nodes."""
-        last = max(run.index for run in self.roots if run.node == root.node)
-        return [
-            run
-            for run in self.all
-            if (owner := self._owner(run)) and owner[0] == root.node and min(owner[1], last) == root.index
-        ]
+        return self._below.get((root.node, root.run_index), [])
+
+    def _by_root(self) -> dict[tuple[str, int], list[Run]]:
+        """Sub-node runs by their root's run; one that names a later run than its root has belongs to the last."""
+        last: dict[str, int] = {}
+        for root in self.roots:
+            last[root.node] = max(root.run_index, last.get(root.node, 0))
+        below: dict[tuple[str, int], list[Run]] = defaultdict(list)
+        for run in self.all:
+            if run.is_sub_run and (owner := self._owner(run)) and owner[0] in last:
+                below[owner[0], min(owner[1], last[owner[0]])].append(run)
+        return below
 
     def _owner(self, run: Run) -> tuple[str, int] | None:
         seen: Run | None = run
@@ -206,6 +230,12 @@ class Runs:
         return run.model()
 
 
+@lru_cache(maxsize=1024)
+def _has_ai_role(roles: tuple[str, ...]) -> bool:
+    return any(role.startswith("ai_") for role in roles)
+
+
+@lru_cache(maxsize=1024)
 def provider_of(node_type: str) -> str:
     """The provider that a model's node talks to, e.g. openai; empty for any other node."""
     name = node_type.removeprefix(_LANGCHAIN)
@@ -234,7 +264,7 @@ def _http_usage(item: Json) -> TokenUsage:
 def _usage(tokens_in: object, tokens_out: object, *, estimate: bool) -> TokenUsage:
     into, out = _count(tokens_in), _count(tokens_out)
     if into is None and out is None:
-        return TokenUsage()
+        return _UNKNOWN
     return TokenUsage(into, out, "estimate" if estimate else "actual")
 
 

@@ -12,11 +12,13 @@ Json = Mapping[str, Any]
 MAX_NAME = 63
 # What is larger is no count and no time in milliseconds, and the ledger could not store it.
 _MOST = 10**15
+_NUMBER = re.compile(r"\d{1,16}(\.\d{1,9})?", re.ASCII)
 
 
 def mapping(value: object) -> Json:
     """The value if it is an object, else an empty one."""
-    return value if isinstance(value, Mapping) else {}
+    # A parsed object is a dict; asking whether it is any Mapping would take several times as long as the rest.
+    return value if isinstance(value, dict) else {}
 
 
 def listing(value: object) -> list[Any]:
@@ -26,9 +28,9 @@ def listing(value: object) -> list[Any]:
 
 def number(value: object) -> float | None:
     """A number from 0 to 10^15, also when it is written as text; None for anything else, infinity and NaN included."""
-    if isinstance(value, str) and re.fullmatch(r"\d{1,16}(\.\d{1,9})?", value, re.ASCII):
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = float(value)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if 0 <= value <= _MOST else None
 

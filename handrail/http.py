@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 
 import httpx
+import orjson
 
 from handrail import __version__
 
@@ -101,7 +102,20 @@ def read_json(response: httpx.Response) -> object:
     if "json" not in content_type:
         raise NotJson(f"HTTP {response.status_code} with content type {content_type or 'none'} instead of JSON")
     try:
-        parsed: object = json.loads(response.content)
+        return parse_json(response.content)
     except (ValueError, RecursionError) as error:
         raise NotJson(f"HTTP {response.status_code} whose body is not complete JSON") from error
+
+
+def parse_json(text: bytes) -> object:
+    """The value that the text holds; ValueError or RecursionError when it holds none.
+
+    orjson is faster than the standard library and makes values that are faster to look into. What it refuses and the
+    other takes is worth a second reading: half of a surrogate pair, as of an emoji that was cut in two, and NaN. An
+    integer of more than 64 bits becomes a float.
+    """
+    try:
+        parsed: object = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        parsed = json.loads(text)
     return parsed

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import json
 import zlib
 
 import httpx
 import pytest
 
-from handrail.http import NotJson, ResponseTooLarge, build_client, read_json
+from handrail.http import NotJson, ResponseTooLarge, build_client, parse_json, read_json
 
 
 def client(handler, **options):
@@ -61,3 +62,25 @@ def test_what_is_not_json_is_never_taken_for_an_answer(content_type, body):
     with pytest.raises(NotJson) as caught:
         read_json(answer)
     assert "<html>" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"text": "cut in two: \\ud83d", "left": 1}',
+        b"[NaN, 1e400, 123456789012345678901234567890]",
+        '{"name": "Überweisung 💶"}'.encode(),
+        '{"name": "Überweisung"}'.encode("utf-16"),
+        b'{"twice": 1, "twice": 2}',
+    ],
+)
+def test_json_is_read_as_the_standard_library_reads_it(body):
+    """Also where the faster parser refuses: an answer that was cut within an emoji is one all the same."""
+    assert repr(parse_json(body)) == repr(json.loads(body))
+
+
+@pytest.mark.parametrize("body", [b"\xff{}", b"[" * 100_000, b'{"a": 1} x'])
+def test_bytes_that_hold_no_json_are_refused(body):
+    """Whatever is wrong with them, the answer is none."""
+    with pytest.raises(NotJson):
+        read_json(httpx.Response(200, headers={"content-type": "application/json"}, content=body))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from cli.configuration import config_option, load_or_exit
-from drill.probes import Addresses, Probes
+from drill.probes import Addresses, ProbeFailed, Probes
 from drill.report import ConsoleProgress, print_verdict, write_journal
 from drill.runner import play_all
-from drill.scenario import Scenario, Stage
+from drill.scenario import Scenario, Stage, Verdict
 from drill.scenarios import SCENARIOS
 from handrail.clock import SystemClock
 from handrail.http import build_client
@@ -52,10 +53,22 @@ def drill(config: Path, only: tuple[str, ...], port_offset: int, state: Path) ->
             announce=announce,
             report=lambda verdict: print_verdict(console, verdict),
         )
+        _tell_the_receiver(probes, drill_id, verdicts, console)
     passed = sum(verdict.passed for verdict in verdicts)
     journal = write_journal(state / "drills", verdicts, drill_id=drill_id)
     console.print(f"\n{passed} of {len(verdicts)} scenarios passed. Journal: {journal}")
     raise SystemExit(0 if passed == len(verdicts) else 1)
+
+
+def _tell_the_receiver(probes: Probes, drill_id: str, verdicts: Sequence[Verdict], console: Console) -> None:
+    rows = [
+        {"scenario": v.scenario, "alertname": v.alertname, "passed": v.passed, "detect_seconds": v.detect_seconds}
+        for v in verdicts
+    ]
+    try:
+        probes.report(drill_id, rows)
+    except ProbeFailed as error:
+        console.print(f"\n[bold]NOT RECORDED[/bold]  HandrailDrillStale does not know of this drill: {error}")
 
 
 def _addresses(settings: Settings, ports: Ports) -> Addresses:

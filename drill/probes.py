@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,11 @@ class Probes:
         """Switch the agent on again, as the operator."""
         body = {"reason": "end of the drill", "by": "drill"}
         self._json("POST", f"{self._at.receiver}/v1/agents/{agent}/enable", headers=self._operator, json=body)
+
+    def report(self, drill_id: str, scenarios: Sequence[Mapping[str, object]]) -> None:
+        """Tell the receiver how the scenarios ended; it keeps when each alert was last seen to work."""
+        body = {"drill": drill_id, "scenarios": list(scenarios)}
+        self._json("POST", f"{self._at.receiver}/v1/drills", headers=self._operator, json=body)
 
     def world(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
         """One call of the simulated world's control API."""

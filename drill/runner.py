@@ -20,6 +20,7 @@ def play(scenario: Scenario, stage: Stage) -> Verdict:
             failure = str(error)
     return Verdict(
         scenario=scenario.name,
+        alertname=scenario.alertname,
         started_at=started_at,
         steps=tuple(stage.steps),
         detect_seconds=stage.detect_seconds,

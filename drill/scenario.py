@@ -38,6 +38,7 @@ class Verdict:
     """How a scenario ended. `failure` is None when every check held; `rollback_failures` names what was not undone."""
 
     scenario: str
+    alertname: str
     started_at: datetime
     steps: tuple[Step, ...]
     detect_seconds: float | None

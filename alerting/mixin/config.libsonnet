@@ -33,6 +33,15 @@
     ],
     // How long an agent is still known while the exporter does not answer: the longest latency.hold of all SLAs.
     bridge: '5m',
+    // When Handrail itself is not well.
+    pipeline: {
+      partDownAfter: '5m',
+      sourceDownAfter: '10m',
+      sourceStaleSeconds: 30 * 60,
+      deliveryStuckSeconds: 15 * 60,
+      killStuckSeconds: 2 * 60,
+      drillStaleSeconds: 30 * 24 * 3600,
+    },
     publicUrl: 'http://127.0.0.1:9096',
     notify: { groupWait: '30s', groupInterval: '5m', repeatInterval: '4h' },
     webhook: { url: 'http://127.0.0.1:9096/v1/alerts', tokenFile: '/run/secrets/handrail_webhook_token' },

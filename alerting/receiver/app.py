@@ -11,13 +11,14 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from alerting.receiver import outbox, pages, web
+from alerting.receiver import kills, outbox, pages, web
 from alerting.receiver.decide import Policy
+from alerting.receiver.drills import DrillLog
 from alerting.receiver.handoffs import HandoffDesk
 from alerting.receiver.inbox import Inbox, Intake
 from alerting.receiver.jira import JiraTickets
 from alerting.receiver.kills import KillOperator
-from alerting.receiver.metrics import ReceiverMetrics
+from alerting.receiver.metrics import ReceiverMetrics, Tables
 from alerting.receiver.observed import CallCount, PrometheusReader
 from alerting.receiver.outbox import Item, Outbox
 from alerting.receiver.overview import Overview
@@ -69,7 +70,15 @@ def assemble(
     intake = Intake(
         engine, clock, scope=scope, policy=policy, reporter=reporter, with_tickets=with_tickets, logger=logger
     )
-    metrics = ReceiverMetrics(queue, lambda: intake.heartbeats.last)
+    drill_log = DrillLog(engine, clock)
+    metrics = ReceiverMetrics(
+        Tables(
+            outbox=queue,
+            heartbeat=lambda: intake.heartbeats.last,
+            unconfirmed=lambda: kills.unconfirmed(engine, sorted(switches)),
+            drills=drill_log.last_successes,
+        )
+    )
     operator = KillOperator(
         engine,
         switches,
@@ -95,7 +104,7 @@ def assemble(
         engine, clock, scope=scope, reporter=reporter, with_tickets=with_tickets, count=metrics.handoff
     )
     overview = Overview(settings, engine, PrometheusReader(prometheus))
-    parts = web.Parts(settings, engine, clock, inbox, handoffs, overview, metrics, logs.LogOnce(logger))
+    parts = web.Parts(settings, engine, clock, inbox, handoffs, overview, drill_log, metrics, logs.LogOnce(logger))
     app = FastAPI(title="Handrail receiver", version=__version__, docs_url=None, redoc_url=None)
     web.routes(app, parts)
     pages.routes(app, pages.Pages(parts))

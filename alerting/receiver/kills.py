@@ -7,10 +7,10 @@ and never wait for the ticket system. Only a named person switches an agent on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
 from alerting.receiver import audit, flags, outbox, tickets
 from alerting.receiver.outbox import Item
@@ -180,6 +180,17 @@ class KillOperator:
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
+
+
+def unconfirmed(engine: Engine, agents: Iterable[str]) -> dict[str, int]:
+    """For each agent 1 if its newest operation is a switch-off that was not confirmed, else 0."""
+    newest = select(func.max(kills.c.id)).group_by(kills.c.agent)
+    query = select(kills.c.agent).where(
+        kills.c.id.in_(newest), kills.c.action == "disable", kills.c.state == "not_confirmed"
+    )
+    with reading(engine).connect() as connection:
+        open_ = set(connection.scalars(query))
+    return {agent: int(agent in open_) for agent in agents}
 
 
 def of_agent(engine: Engine, agent: str, *, limit: int = 20) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
@@ -17,10 +18,20 @@ _KILLS = ("confirmed", "not_confirmed")
 _HANDOFFS = ("low_confidence", "tool_error")
 
 
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Where the gauges are read. `unconfirmed` holds, for every agent with a switch, its switch-offs without proof."""
+
+    outbox: Outbox
+    heartbeat: Callable[[], float | None]
+    unconfirmed: Callable[[], Mapping[str, int]]
+    drills: Callable[[], Mapping[tuple[str, str], float]]
+
+
 class _Tables(Collector):
-    def __init__(self, outbox: Outbox, heartbeat: Callable[[], float | None]) -> None:
-        self._outbox = outbox
-        self._heartbeat = heartbeat
+    def __init__(self, tables: Tables) -> None:
+        self._outbox = tables.outbox
+        self._tables = tables
 
     def collect(self) -> Iterator[Metric]:
         waiting = GaugeMetricFamily("handrail_outbox_pending", "Items that wait to be delivered.", labels=["lane"])
@@ -38,18 +49,36 @@ class _Tables(Collector):
         heard = GaugeMetricFamily(
             "handrail_watchdog_last_heard_timestamp_seconds", "When the watchdog's notification last came; 0 for never."
         )
-        heard.add_metric([], self._heartbeat() or 0)
-        yield from (waiting, age, dead, heard)
+        heard.add_metric([], self._tables.heartbeat() or 0)
+        yield from (waiting, age, dead, heard, self._unconfirmed(), self._drills())
+
+    def _unconfirmed(self) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(
+            "handrail_kills_not_confirmed", "1 while the agent's last switch-off could not be proved.", labels=["agent"]
+        )
+        for agent, count in self._tables.unconfirmed().items():
+            family.add_metric([agent], count)
+        return family
+
+    def _drills(self) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(
+            "handrail_drill_last_success_timestamp_seconds",
+            "When the scenario last passed; 0 for never.",
+            labels=["scenario", "alertname"],
+        )
+        for labels, at in self._tables.drills().items():
+            family.add_metric(labels, at)
+        return family
 
 
 class ReceiverMetrics:
     """Every label set exists at zero from the start, so that the first event is seen as an increase."""
 
-    def __init__(self, outbox: Outbox, heartbeat: Callable[[], float | None]) -> None:
+    def __init__(self, tables: Tables) -> None:
         # A second series beside every counter, which nothing reads.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it unannotated
         self.registry = CollectorRegistry()
-        self.registry.register(_Tables(outbox, heartbeat))
+        self.registry.register(_Tables(tables))
         self._notifications = self._counter("handrail_notifications", "Notifications by outcome.", "outcome", _OUTCOMES)
         self._tickets = self._counter("handrail_tickets", "What was done to tickets.", "action", _TICKETS)
         self._kills = self._counter("handrail_kill_operations", "Switch operations by outcome.", "state", _KILLS)

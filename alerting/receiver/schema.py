@@ -130,8 +130,25 @@ audit = Table(
 )
 
 
+drills = Table(
+    "drills",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("drill", Text, nullable=False),
+    Column("scenario", Text, nullable=False),
+    Column("alertname", Text, nullable=False),
+    Column("passed", Boolean, nullable=False),
+    Column("detect_seconds", Double),
+    Column("at", Double, nullable=False),
+)
+
+
 def _first(connection: Connection) -> None:
     metadata.create_all(connection)
 
 
-MIGRATIONS = (_first,)
+def _drills(connection: Connection) -> None:
+    drills.create(connection, checkfirst=True)
+
+
+MIGRATIONS = (_first, _drills)

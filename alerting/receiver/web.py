@@ -16,7 +16,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from alerting.receiver import flags, handoffs, kills, payload
+from alerting.receiver import drills, flags, handoffs, kills, payload
+from alerting.receiver.drills import DrillLog
 from alerting.receiver.handoffs import Conflict, HandoffDesk
 from alerting.receiver.inbox import Inbox
 from alerting.receiver.metrics import ReceiverMetrics
@@ -49,6 +50,7 @@ class Parts:
     inbox: Inbox
     desk: HandoffDesk
     overview: Overview
+    drill_log: DrillLog
     metrics: ReceiverMetrics
     log_once: LogOnce
 
@@ -94,6 +96,7 @@ def routes(app: FastAPI, parts: Parts) -> None:
     _handoffs(app, parts)
     _agents(app, parts)
     _switching(app, parts)
+    _drills(app, parts)
 
 
 def _errors(app: FastAPI, parts: Parts) -> None:
@@ -269,6 +272,21 @@ def _switching(app: FastAPI, parts: Parts) -> None:
     def history(agent: str, request: Request) -> list[dict[str, Any]]:
         authorised(request)
         return kills.of_agent(parts.engine, agent)
+
+
+def _drills(app: FastAPI, parts: Parts) -> None:
+    def store(body: bytes) -> Response:
+        try:
+            parts.drill_log.record(drills.parse(body), by="operator")
+        except Malformed as error:
+            raise Refused(400, f"not the report of a drill: {error}") from error
+        return JSONResponse({"status": "recorded"})
+
+    @app.post("/v1/drills")
+    async def report(request: Request) -> Response:
+        if not bearer_is(request, parts.settings.receiver.operator_token):
+            raise Refused(401, "wrong or missing operator token")
+        return await run_in_threadpool(store, await read_body(request, drills.MAX_BYTES))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from alerting.rule_tests import budget, errors, slow_calls, tokens
+from alerting.rule_tests import budget, errors, pipeline, slow_calls, tokens
 from alerting.rule_tests.case import Case
 from handrail.settings import Settings
 from handrail.sla import Sla
@@ -19,7 +19,8 @@ OF_AN_SLA: tuple[Callable[[str, Sla], Iterator[Case]], ...] = (
 
 
 def cases(settings: Settings) -> Iterator[Case]:
-    """The claims, SLA by SLA."""
+    """The claims, SLA by SLA, then those about Handrail itself."""
     for name, sla in settings.slas.items():
         for of_an_sla in OF_AN_SLA:
             yield from of_an_sla(name, sla)
+    yield from pipeline.cases()

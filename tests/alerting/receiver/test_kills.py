@@ -59,6 +59,7 @@ def test_calls_that_go_on_are_an_alarm(bench, notification):
     assert last(bench)["state"] == "not_confirmed"
     assert "calls go on" in last(bench)["proof"]
     assert bench.metric('handrail_kill_operations_total{state="not_confirmed"}') == 1
+    assert bench.metric('handrail_kills_not_confirmed{agent="support-bot"}') == 1
     assert "NOT CONFIRMED, switch it off by hand" in json.dumps(bench.jira.issues[0].comments)
 
 

@@ -1,0 +1,83 @@
+"""Every drill that was reported is kept and audited, so that an alert nobody has tried lately does not stay unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import Engine, func, insert, select
+
+from alerting.receiver import audit
+from alerting.receiver.payload import Malformed
+from alerting.receiver.schema import drills
+from handrail.clock import Clock
+from handrail.database import reading
+
+MAX_BYTES = 65_536
+
+_Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+
+class _Scenario(BaseModel):
+    """How one scenario ended."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scenario: _Word
+    alertname: _Word
+    passed: bool
+    detect_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
+class Report(BaseModel):
+    """What a drill reports when it ends."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    drill: _Word
+    scenarios: tuple[_Scenario, ...] = Field(max_length=200)
+
+
+def parse(body: bytes) -> Report:
+    """The report in a request's body; Malformed says what is wrong with it."""
+    try:
+        return Report.model_validate_json(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the body"
+        raise Malformed(f"{where}: {first['msg']}") from error
+
+
+class DrillLog:
+    """The drills as the receiver remembers them."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    def record(self, report: Report, *, by: str) -> None:
+        """Store a report and its audit row together."""
+        now = self._clock.now().timestamp()
+        rows = [{"drill": report.drill, "at": now, **scenario.model_dump()} for scenario in report.scenarios]
+        with self._engine.begin() as connection:
+            if rows:
+                connection.execute(insert(drills), rows)
+            passed = sum(scenario.passed for scenario in report.scenarios)
+            audit.append(
+                connection,
+                now,
+                actor=by,
+                action="drill reported",
+                subject=f"drill/{report.drill}",
+                passed=passed,
+                failed=len(rows) - passed,
+            )
+
+    def last_successes(self) -> Mapping[tuple[str, str], float]:
+        """When each (scenario, alertname) last passed, as a Unix time; 0 for one that never has."""
+        newest = select(
+            drills.c.scenario, drills.c.alertname, func.max(drills.c.at).filter(drills.c.passed).label("at")
+        ).group_by(drills.c.scenario, drills.c.alertname)
+        with reading(self._engine).connect() as connection:
+            return {(row.scenario, row.alertname): row.at or 0.0 for row in connection.execute(newest)}

@@ -114,6 +114,27 @@ def _sla(name: str, sla: Sla) -> dict[str, object]:
             "minTokens": sla.tokens.min_tokens,
             "for": format_duration(sla.tokens.for_),
         },
+        "handoff": {
+            "percent": format_ratio(sla.handoff.min_confidence),
+            "factor": _plain(1 + sla.handoff.increase),
+            "increase": format_ratio(sla.handoff.increase),
+            "minHandoffs": sla.handoff.min_handoffs,
+        },
+        "confidence": {
+            "share": _plain(sla.confidence.low_share),
+            "percent": format_ratio(sla.confidence.low_share),
+            "window": format_duration(sla.confidence.window),
+            "minAnswers": sla.confidence.min_answers,
+        },
+        "stuck": {
+            "after": format_duration(sla.stuck.after),
+            "afterSeconds": _plain(Decimal(str(sla.stuck.after.total_seconds()))),
+        },
+        "runaway": {
+            "modelCalls": sla.runaway.model_calls,
+            "toolCalls": sla.runaway.tool_calls,
+            "tokens": sla.runaway.tokens,
+        },
         "objective": {
             "availability": _plain(sla.objective.availability),
             "percent": format_ratio(sla.objective.availability),

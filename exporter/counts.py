@@ -36,6 +36,7 @@ class Counts:
     """What a set of calls adds."""
 
     def __init__(self, settings: Settings, label_sets: LabelSets) -> None:
+        self._settings = settings
         self._label_sets = label_sets
         self._bounds = {
             "call_duration_seconds": duration_bounds(settings),
@@ -79,6 +80,9 @@ class Counts:
             self._observe("call_duration_seconds", call.agent, call.duration.total_seconds())
         if call.confidence is not None:
             self._observe("call_confidence_ratio", call.agent, call.confidence)
+            # A bucket holds what is equal to its bound; exactly the minimum is not low.
+            low = call.confidence < self._settings.sla_of(call.agent).handoff.min_confidence
+            self._count("low_confidence_calls", call.agent, low)
 
     def add_count(self, count: Count) -> None:
         """Count what a source counted by itself."""

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from handrail.agent_settings import Agent
     from handrail.settings import Settings
 
-AGENT_ALERTS = ("AgentSlowCallStreak", "AgentErrorRatioHigh", "AgentTokenUsageHigh", "AgentErrorBudgetBurn")
+AGENT_ALERTS = (
+    "AgentSlowCallStreak",
+    "AgentErrorRatioHigh",
+    "AgentTokenUsageHigh",
+    "AgentErrorBudgetBurn",
+    "AgentStuck",
+    "AgentRunawayLoop",
+    "AgentLowConfidence",
+    "AgentHandoffsRising",
+)
 
 Broken = tuple[list[str], str]
 

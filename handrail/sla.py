@@ -114,9 +114,40 @@ class Objective(Model):
 
 
 class HandoffSla(Model):
-    """Below which confidence a person takes over."""
+    """Below which confidence a person takes over, and how far hand-offs may rise above an average hour of 7 days."""
 
     min_confidence: Ratio = Decimal("0.80")
+    increase: Ratio = Decimal("2")
+    min_handoffs: int = Field(default=5, ge=1)
+
+
+class ConfidenceSla(Model):
+    """Which share of the answers of a window may state less than `handoff.min_confidence`."""
+
+    low_share: Ratio = Decimal("0.20")
+    window: PositiveDuration = timedelta(hours=1)
+    min_answers: int = Field(default=5, ge=1)
+
+    @field_validator("low_share")
+    @classmethod
+    def _can_be_exceeded(cls, value: Decimal) -> Decimal:
+        if value >= 1:
+            raise ValueError("100% of answers cannot be exceeded, so the alert could never fire; write less, e.g. 20%")
+        return value
+
+
+class StuckSla(Model):
+    """How long an execution may run; waiting ones, which sleep on purpose, do not count."""
+
+    after: PositiveDuration = timedelta(minutes=30)
+
+
+class RunawaySla(Model):
+    """How much one execution may do before it is taken for a loop."""
+
+    model_calls: int = Field(default=100, ge=1)
+    tool_calls: int = Field(default=100, ge=1)
+    tokens: int = Field(default=500_000, ge=1)
 
 
 class Sla(Model):
@@ -127,3 +158,6 @@ class Sla(Model):
     tokens: TokenSla = TokenSla()
     objective: Objective = Objective()
     handoff: HandoffSla = HandoffSla()
+    confidence: ConfidenceSla = ConfidenceSla()
+    stuck: StuckSla = StuckSla()
+    runaway: RunawaySla = RunawaySla()

@@ -84,7 +84,8 @@ local color =
 
   alertmanager:: {
     route: {
-      receiver: 'receiver',
+      // Whatever no route below takes, e.g. severity info where there is no Slack.
+      receiver: 'nobody',
       group_by: ['alertname', 'agent'],
       group_wait: config.notify.groupWait,
       group_interval: config.notify.groupInterval,
@@ -98,19 +99,30 @@ local color =
           group_interval: '30s',
           repeat_interval: '50s',
         },
+        // Worth seeing on a page, not worth a message.
+        { receiver: 'nobody', matchers: ['alertname="AgentTokenBaselineNotReady"'] },
       ] + (if config.slack == null then [] else slackRoutes) + [
-        { receiver: 'receiver', matchers: [notWatchdog] },
+        { receiver: 'receiver', matchers: [notWatchdog, 'severity!="info"'] },
       ],
     },
     // A label that both alerts lack counts as equal, so both must have an agent.
-    inhibit_rules: [{
-      source_matchers: ['severity="critical"', 'agent!=""'],
-      target_matchers: ['severity=~"warning|info"', 'agent!=""'],
-      equal: ['alertname', 'agent'],
-    }],
+    inhibit_rules: [
+      {
+        source_matchers: ['severity="critical"', 'agent!=""'],
+        target_matchers: ['severity=~"warning|info"', 'agent!=""'],
+        equal: ['alertname', 'agent'],
+      },
+      // What an agent does that is switched off matters no more. Whether it really is off is another kind of alert.
+      {
+        source_matchers: ['alertname="AgentDisabled"', 'agent!=""'],
+        target_matchers: ['alertname=~"Agent.+"', 'alertname!="AgentDisabled"', 'agent!=""'],
+        equal: ['agent'],
+      },
+    ],
     receivers: [
       { name: 'receiver', webhook_configs: webhook(true) },
       { name: 'watchdog', webhook_configs: webhook(false) },
+      { name: 'nobody' },
     ] + (if config.slack == null then [] else slackReceivers),
   },
 }

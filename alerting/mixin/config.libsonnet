@@ -6,6 +6,10 @@
       name: 'default',
       latency: { threshold: '5s', consecutiveCalls: 3, hold: '5m', holdSeconds: '300' },
       errors: { ratio: '0.02', percent: '2%', window: '10m', minCalls: 1, minErrors: 1 },
+      handoff: { percent: '80%', factor: '3', increase: '200%', minHandoffs: 5 },
+      confidence: { share: '0.2', percent: '20%', window: '1h', minAnswers: 5 },
+      stuck: { after: '30m', afterSeconds: '1800' },
+      runaway: { modelCalls: 100, toolCalls: 100, tokens: 500000 },
       objective: {
         availability: '0.99',
         percent: '99%',

@@ -1,5 +1,6 @@
 // The mixin: prometheusRules and prometheusAlerts for the _config of config.libsonnet.
 (import 'config.libsonnet') +
+(import 'groups.libsonnet') +
 (import 'rules/tokens.libsonnet') +
 (import 'rules/agents.libsonnet') +
 (import 'rules/token_baseline.libsonnet') +
@@ -7,7 +8,10 @@
 (import 'rules/n8n_crosscheck.libsonnet') +
 (import 'alerts/links.libsonnet') +
 (import 'alerts/budget.libsonnet') +
+(import 'alerts/runs.libsonnet') +
+(import 'alerts/answers.libsonnet') +
 (import 'alerts/agents.libsonnet') +
+(import 'alerts/state.libsonnet') +
 (import 'alerts/pipeline.libsonnet') +
 (import 'alertmanager.libsonnet') +
 (import 'prometheus.libsonnet')

@@ -10,6 +10,13 @@
   errorRatio: 'agent:handrail_call_error_ratio:sla_window',
   tokens: 'agent:handrail_tokens:increase1h',
   baseline(days):: 'agent:handrail_tokens_baseline:median%dd' % days,
+  // Of an agent, whether the longest baseline that any SLA asks for is known: 1 or 0.
+  baselineReady: 'agent:handrail_tokens_baseline:ready',
+  meteredCallsSum: 'agent:handrail_metered_calls:sum',
+  meteredCalls: 'agent:handrail_metered_calls:increase1h',
+  tokensPerCall: 'agent:handrail_tokens_per_call:increase1h',
+  perCallBaseline(days):: 'agent:handrail_tokens_per_call_baseline:median%dd' % days,
+  perCallRatio: 'agent:handrail_tokens_per_call_increase_ratio:sla_baseline',
   tokenRatio: 'agent:handrail_token_increase_ratio:sla_baseline',
 
   executionsEnded: 'source:handrail_n8n_executions_ended',
@@ -17,6 +24,9 @@
   executionsMissingLeast: 'source:handrail_n8n_executions_missing:least',
   executionsMissingMost: 'source:handrail_n8n_executions_missing:most',
   executionsUnseen: 'source:handrail_n8n_executions_unseen:increase1h',
+
+  // Text of several lines, two spaces further in.
+  indented(text):: '  ' + std.strReplace(std.rstripChars(text, '\n'), '\n', '\n  ') + '\n',
 
   // A counter of the exporter as it stands, and while the exporter does not answer, as it last stood: a restart must
   // neither resolve an alert nor begin it anew.

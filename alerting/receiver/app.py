@@ -11,10 +11,10 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from alerting.receiver import kills, outbox, pages, web
+from alerting.receiver import flags, kills, outbox, pages, web
 from alerting.receiver.decide import Policy
 from alerting.receiver.drills import DrillLog
-from alerting.receiver.handoffs import HandoffDesk
+from alerting.receiver.handoffs import HandoffDesk, taken
 from alerting.receiver.inbox import Inbox, Intake
 from alerting.receiver.jira import JiraTickets
 from alerting.receiver.kills import KillOperator
@@ -75,7 +75,9 @@ def assemble(
         Tables(
             outbox=queue,
             heartbeat=lambda: intake.heartbeats.last,
+            flags=lambda: flags.of(engine, [agent.name for agent in settings.agents]),
             unconfirmed=lambda: kills.unconfirmed(engine, sorted(switches)),
+            handoffs=lambda: taken(engine),
             drills=drill_log.last_successes,
         )
     )
@@ -100,9 +102,7 @@ def assemble(
     if port is not None:
         desk = TicketDesk(engine, port, clock, metrics.ticket)
         workers[outbox.TICKETS] = worker(outbox.TICKETS, desk.handlers, Backoff(1, 300), lambda item, error: None)
-    handoffs = HandoffDesk(
-        engine, clock, scope=scope, reporter=reporter, with_tickets=with_tickets, count=metrics.handoff
-    )
+    handoffs = HandoffDesk(engine, clock, scope=scope, reporter=reporter, with_tickets=with_tickets)
     overview = Overview(settings, engine, PrometheusReader(prometheus))
     parts = web.Parts(settings, engine, clock, inbox, handoffs, overview, drill_log, metrics, logs.LogOnce(logger))
     app = FastAPI(title="Handrail receiver", version=__version__, docs_url=None, redoc_url=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -32,6 +33,13 @@ def get(engine: Engine, agent: str) -> Flag:
     with reading(engine).connect() as connection:
         row = connection.execute(select(flags).where(flags.c.agent == agent)).first()
     return Flag(row.enabled, row.revision) if row else Flag()
+
+
+def of(engine: Engine, agents: Iterable[str]) -> dict[str, bool]:
+    """The flag of each of these agents."""
+    with reading(engine).connect() as connection:
+        off = set(connection.scalars(select(flags.c.agent).where(flags.c.enabled.is_(False))))
+    return {agent: agent not in off for agent in agents}
 
 
 def iso(seconds: float | None) -> str | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -87,14 +86,12 @@ class HandoffDesk:
         scope: str,
         reporter: Reporter,
         with_tickets: bool,
-        count: Callable[[str], None],
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._scope = scope
         self._reporter = reporter
         self._with_tickets = with_tickets
-        self._count = count
 
     def accept(self, agent: str, key: str, body: bytes, request: HandoffRequest, reason: str) -> str:
         """Commit the hand-off and return its id; Conflict when the key was used with another body."""
@@ -113,7 +110,6 @@ class HandoffDesk:
             connection.execute(insert(handoffs).values(id=handoff_id, agent=agent, incident_id=incident_id, **values))
             subject = f"incident/{incident_id}"
             audit.append(connection, now, actor=agent, action="hand-off", subject=subject, id=handoff_id, reason=reason)
-        self._count(reason)
         return handoff_id
 
     def status(self, handoff_id: str, agent: str | None) -> dict[str, Any] | None:
@@ -170,3 +166,10 @@ def _signature(handoff: HandoffText) -> str:
     """Equal for errors that differ only in numbers and identifiers."""
     first_line = (handoff.tool_error or "").strip().split("\n")[0][:200]
     return f"{handoff.reason}:{re.sub(r'[0-9a-f-]*[0-9][0-9a-f-]*', '#', first_line.lower())}"
+
+
+def taken(engine: Engine) -> dict[tuple[str, str], int]:
+    """How many hand-offs were ever taken, by agent and reason."""
+    counted = select(handoffs.c.agent, handoffs.c.reason, func.count()).group_by(handoffs.c.agent, handoffs.c.reason)
+    with reading(engine).connect() as connection:
+        return {(agent, reason): count for agent, reason, count in connection.execute(counted)}

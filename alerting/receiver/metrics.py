@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, disable_created_metrics
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -15,16 +15,22 @@ from alerting.receiver.outbox import Outbox
 _OUTCOMES = ("accepted", "malformed", "unauthorized", "too_large", "unavailable")
 _TICKETS = ("opened", "adopted", "commented", "closed")
 _KILLS = ("confirmed", "not_confirmed")
-_HANDOFFS = ("low_confidence", "tool_error")
+HANDOFF_REASONS = ("low_confidence", "tool_error")
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """Where the gauges are read. `unconfirmed` holds, for every agent with a switch, its switch-offs without proof."""
+    """Where the gauges are read.
+
+    `flags` holds the flag of every configured agent, `unconfirmed` for every agent with a switch whether a proof is
+    missing, `handoffs` how many were ever taken, by agent and reason.
+    """
 
     outbox: Outbox
     heartbeat: Callable[[], float | None]
+    flags: Callable[[], Mapping[str, bool]]
     unconfirmed: Callable[[], Mapping[str, int]]
+    handoffs: Callable[[], Mapping[tuple[str, str], int]]
     drills: Callable[[], Mapping[tuple[str, str], float]]
 
 
@@ -50,7 +56,24 @@ class _Tables(Collector):
             "handrail_watchdog_last_heard_timestamp_seconds", "When the watchdog's notification last came; 0 for never."
         )
         heard.add_metric([], self._tables.heartbeat() or 0)
-        yield from (waiting, age, dead, heard, self._unconfirmed(), self._drills())
+        yield from (waiting, age, dead, heard, self._flags(), self._handoffs(), self._unconfirmed(), self._drills())
+
+    def _handoffs(self) -> CounterMetricFamily:
+        """Counted in the table, so that a restart resets nothing; an agent that never handed over stands at 0."""
+        family = CounterMetricFamily("handrail_handoffs", "Hand-offs that were taken.", labels=["agent", "reason"])
+        taken = self._tables.handoffs()
+        known = {(agent, reason) for agent in self._tables.flags() for reason in HANDOFF_REASONS}
+        for labels in sorted(known | set(taken)):
+            family.add_metric(labels, taken.get(labels, 0))
+        return family
+
+    def _flags(self) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(
+            "handrail_agent_flag_enabled", "Whether the flag says that the agent may work.", labels=["agent"]
+        )
+        for agent, enabled in self._tables.flags().items():
+            family.add_metric([agent], enabled)
+        return family
 
     def _unconfirmed(self) -> GaugeMetricFamily:
         family = GaugeMetricFamily(
@@ -82,7 +105,6 @@ class ReceiverMetrics:
         self._notifications = self._counter("handrail_notifications", "Notifications by outcome.", "outcome", _OUTCOMES)
         self._tickets = self._counter("handrail_tickets", "What was done to tickets.", "action", _TICKETS)
         self._kills = self._counter("handrail_kill_operations", "Switch operations by outcome.", "state", _KILLS)
-        self._handoffs = self._counter("handrail_handoffs_received", "Hand-offs by reason.", "reason", _HANDOFFS)
 
     def _counter(self, name: str, text: str, label: str, known: tuple[str, ...]) -> Counter:
         counter = Counter(name, text, [label], registry=self.registry)
@@ -101,7 +123,3 @@ class ReceiverMetrics:
     def kill(self, state: str) -> None:
         """Count the end of a switch operation."""
         self._kills.labels(state).inc()
-
-    def handoff(self, reason: str) -> None:
-        """Count a hand-off."""
-        self._handoffs.labels(reason).inc()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from alerting.rule_tests import budget, errors, pipeline, slow_calls, tokens
+from alerting.rule_tests import agent_levels, budget, errors, pipeline, slow_calls, tokens
 from alerting.rule_tests.case import Case
 from handrail.settings import Settings
 from handrail.sla import Sla
@@ -15,6 +15,7 @@ OF_AN_SLA: tuple[Callable[[str, Sla], Iterator[Case]], ...] = (
     errors.cases,
     tokens.cases,
     budget.cases,
+    agent_levels.cases,
 )
 
 
@@ -23,4 +24,5 @@ def cases(settings: Settings) -> Iterator[Case]:
     for name, sla in settings.slas.items():
         for of_an_sla in OF_AN_SLA:
             yield from of_an_sla(name, sla)
+    yield from agent_levels.states()
     yield from pipeline.cases()

@@ -1,48 +1,31 @@
-"""The alerts about Handrail itself: a reading goes over its limit, stays at it, and comes back."""
+"""The alerts about Handrail itself. The watchdog has no limit to stay below and is tested apart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import timedelta
 
-from alerting.rule_tests.case import Case, Kind, Moment, Series, Values, fires, silent
+from alerting.rule_tests.case import TARGET, Case, Series
+from alerting.rule_tests.levels import Reading, Stamp, World
 
 _GROUPS = ("handrail-pipeline",)
 _MINUTE = timedelta(minutes=1)
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
-_AT = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """A series that breaks an alert's limit when it goes from `good` to `bad`, `after` which the alert fires.
-
-    `edge` is the worst value that is still good. `beside` are series that the rule needs and that never change.
-    """
-
-    alert: str
-    metric: str
-    labels: Mapping[str, str]
-    good: float
-    edge: float
-    bad: float
-    after: timedelta = timedelta(0)
-    lasts: timedelta = timedelta(0)
-    subject: Mapping[str, str] = field(default_factory=dict)
-    beside: Mapping[str, float] = field(default_factory=dict)
-    step: timedelta = _MINUTE
+def _beside(metric: str, value: timedelta) -> World:
+    return lambda length: (Series(metric, TARGET, [value.total_seconds()] * length),)
 
 
-EXPORTER = {"job": "handrail-exporter", "instance": "exporter"}
 RECEIVER = {"job": "handrail-receiver", "instance": "receiver"}
-SOURCE = {**EXPORTER, "source": "n8n/main"}
-KEY = {**EXPORTER, "credential": "n8n/main"}
+SOURCE = {**TARGET, "source": "n8n/main"}
+KEY = {**TARGET, "credential": "n8n/main"}
 
 _LEVELS = (
     Reading(
         alert="HandrailPartDown",
+        groups=_GROUPS,
         metric="up",
         labels=RECEIVER,
         good=1,
@@ -53,6 +36,7 @@ _LEVELS = (
     ),
     Reading(
         alert="HandrailSourceDown",
+        groups=_GROUPS,
         metric="handrail_source_up",
         labels=SOURCE,
         good=1,
@@ -63,6 +47,7 @@ _LEVELS = (
     ),
     Reading(
         alert="HandrailCoverageGap",
+        groups=_GROUPS,
         metric="handrail_source_coverage_gap_calls",
         labels=SOURCE,
         good=7,
@@ -73,8 +58,9 @@ _LEVELS = (
     ),
     Reading(
         alert="HandrailLedgerDown",
+        groups=_GROUPS,
         metric="handrail_ledger_up",
-        labels=EXPORTER,
+        labels=TARGET,
         good=1,
         edge=1,
         bad=0,
@@ -83,8 +69,9 @@ _LEVELS = (
     ),
     Reading(
         alert="HandrailConfigReloadFailed",
+        groups=_GROUPS,
         metric="handrail_config_last_reload_successful",
-        labels=EXPORTER,
+        labels=TARGET,
         good=1,
         edge=1,
         bad=0,
@@ -92,6 +79,7 @@ _LEVELS = (
     ),
     Reading(
         alert="HandrailCredentialRefused",
+        groups=_GROUPS,
         metric="handrail_credential_valid",
         labels=KEY,
         good=1,
@@ -102,6 +90,7 @@ _LEVELS = (
     ),
     Reading(
         alert="HandrailDeliveryStuck",
+        groups=_GROUPS,
         metric="handrail_outbox_oldest_age_seconds",
         labels={**RECEIVER, "lane": "tickets"},
         good=0,
@@ -111,6 +100,7 @@ _LEVELS = (
     ),
     Reading(
         alert="HandrailDeliveryStuck",
+        groups=_GROUPS,
         metric="handrail_outbox_oldest_age_seconds",
         labels={**RECEIVER, "lane": "kills"},
         good=0,
@@ -120,6 +110,7 @@ _LEVELS = (
     ),
     Reading(
         alert="HandrailDeadLetters",
+        groups=_GROUPS,
         metric="handrail_dead_letters",
         labels={**RECEIVER, "lane": "tickets"},
         good=0,
@@ -129,6 +120,7 @@ _LEVELS = (
     ),
     Reading(
         alert="HandrailNotificationsFailing",
+        groups=_GROUPS,
         metric="alertmanager_notifications_failed_total",
         labels={"job": "alertmanager", "instance": "am", "integration": "slack"},
         good=2,
@@ -139,6 +131,7 @@ _LEVELS = (
     ),
     Reading(
         alert="HandrailRulesFailing",
+        groups=_GROUPS,
         metric="prometheus_rule_evaluation_failures_total",
         labels={"job": "prometheus", "instance": "p", "rule_group": "rules;handrail-agents"},
         good=2,
@@ -149,6 +142,7 @@ _LEVELS = (
     ),
     Reading(
         alert="HandrailKillNotConfirmed",
+        groups=_GROUPS,
         metric="handrail_kills_not_confirmed",
         labels={**RECEIVER, "agent": "a"},
         good=0,
@@ -158,62 +152,50 @@ _LEVELS = (
     ),
 )
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stamp:
-    """A time stamp that breaks an alert's limit when it is reached at the step `_AT`, until it is renewed."""
-
-    alert: str
-    metric: str
-    labels: Mapping[str, str]
-    stamp: float
-    renewed: float
-    subject: Mapping[str, str]
-    step: timedelta
-    beside: Mapping[str, float] = field(default_factory=dict)
-
-
-def _seconds(duration: timedelta) -> float:
-    return duration.total_seconds()
-
-
-# Prometheus' tests begin at the time 0, so a limit of thirty days is broken after thirty days of such a test.
 _STAMPS = (
     Stamp(
         alert="HandrailSourceStale",
+        groups=_GROUPS,
         metric="handrail_source_last_success_timestamp_seconds",
         labels=SOURCE,
-        stamp=_seconds(_AT * 10 * _MINUTE - 30 * _MINUTE),
-        renewed=_seconds(60 * _MINUTE),
+        stamp=5 * 10 * _MINUTE - 30 * _MINUTE,
+        renewed=70 * _MINUTE,
+        reached=5 * 10 * _MINUTE,
         step=10 * _MINUTE,
         subject={"source": "n8n/main"},
     ),
     Stamp(
         alert="HandrailCredentialExpiring",
+        groups=_GROUPS,
         metric="handrail_credential_expiry_timestamp_seconds",
         labels=KEY,
-        stamp=_seconds(14 * _DAY + _AT * _HOUR),
-        renewed=_seconds(90 * _DAY),
+        stamp=14 * _DAY + 5 * _HOUR,
+        renewed=90 * _DAY,
+        reached=5 * _HOUR,
         step=_HOUR,
         subject={"credential": "n8n/main"},
-        beside={"handrail_credential_warn_before_seconds": _seconds(14 * _DAY)},
+        world=_beside("handrail_credential_warn_before_seconds", 14 * _DAY),
     ),
     Stamp(
         alert="HandrailCredentialOld",
+        groups=_GROUPS,
         metric="handrail_credential_issued_timestamp_seconds",
         labels=KEY,
-        stamp=_seconds(_AT * _DAY - 3 * _DAY),
-        renewed=_seconds(6 * _DAY),
+        stamp=5 * _DAY - 3 * _DAY,
+        renewed=7 * _DAY,
+        reached=5 * _DAY,
         step=_DAY,
         subject={"credential": "n8n/main"},
-        beside={"handrail_credential_max_age_seconds": _seconds(3 * _DAY)},
+        world=_beside("handrail_credential_max_age_seconds", 3 * _DAY),
     ),
     Stamp(
         alert="HandrailDrillStale",
+        groups=_GROUPS,
         metric="handrail_drill_last_success_timestamp_seconds",
         labels={**RECEIVER, "scenario": "slow-calls", "alertname": "AgentSlowCallStreak"},
-        stamp=_seconds((_AT - 3) * 10 * _DAY),
-        renewed=_seconds(55 * _DAY),
+        stamp=(5 - 3) * 10 * _DAY,
+        renewed=65 * _DAY,
+        reached=5 * 10 * _DAY,
         step=10 * _DAY,
         subject={"scenario": "slow-calls", "drilled": "AgentSlowCallStreak"},
     ),
@@ -221,66 +203,6 @@ _STAMPS = (
 
 
 def cases() -> Iterator[Case]:
-    """The claims about every alert of the pipeline; the watchdog has no limit to stay below and is tested apart."""
-    for reading in _LEVELS:
-        yield from _level(reading)
-    for stamp in _STAMPS:
-        yield from _stamp(stamp)
-
-
-def _level(reading: Reading) -> Iterator[Case]:
-    step, begins = reading.step, reading.step * _AT
-    on, over = begins + reading.after, begins + reading.after + reading.lasts + 3 * step
-    length = over // step + 3
-    until = (begins + reading.after + 2 * step) // step
-
-    def claim(kind: Kind, says: str, values: Values, *moments: Moment) -> Case:
-        given = (Series(reading.metric, reading.labels, values),) if values else ()
-        return _case(reading, kind, f"{reading.metric} {says}", given, moments)
-
-    good, edge, bad = [reading.good] * _AT, [reading.edge] * (length - _AT), [reading.bad] * (length - _AT)
-    yield claim("fires", f"goes to {reading.bad:g}", [*good, *bad], fires(on))
-    yield claim("just below", f"goes no further than {reading.edge:g}", [*good, *edge], silent(on), silent(over))
-    back = [*good, *bad[: until - _AT], *[reading.bad if reading.lasts else reading.good] * (length - until)]
-    yield claim("resolves", "comes back", back, fires(on), silent(over))
-    yield claim("no data", "is not there", (), silent(on), silent(over))
-    if reading.after:
-        brief = [*good, *bad[: reading.after // step - 1], *[reading.good] * 5]
-        yield claim("spared", "was bad for a moment only", brief, silent(on), silent(on + step))
-
-
-def _stamp(stamp: Stamp) -> Iterator[Case]:
-    step, at = stamp.step, stamp.step * _AT
-
-    def claim(kind: Kind, says: str, values: Values, *moments: Moment) -> Case:
-        given = (Series(stamp.metric, stamp.labels, values),) if values else ()
-        return _case(stamp, kind, f"{stamp.metric} {says}", given, moments)
-
-    old = [stamp.stamp] * (_AT + 4)
-    yield claim("fires", "is too far away", old, fires(at + step))
-    yield claim("just below", "is exactly at the limit", old, silent(at))
-    yield claim(
-        "resolves",
-        "is renewed",
-        [*old[: _AT + 2], stamp.renewed, stamp.renewed],
-        fires(at + step),
-        silent(at + 2 * step),
-    )
-    yield claim("no data", "is not there", (), silent(at), silent(at + step))
-
-
-def _case(
-    about: Reading | Stamp, kind: Kind, says: str, given: tuple[Series, ...], moments: tuple[Moment, ...]
-) -> Case:
-    length = max((len(series.values) for series in given), default=30)
-    beside = tuple(Series(metric, EXPORTER, [value] * length) for metric, value in about.beside.items())
-    return Case(
-        alert=about.alert,
-        kind=kind,
-        says=says,
-        step=about.step,
-        series=(*given, *beside),
-        moments=moments,
-        subject=about.subject,
-        groups=_GROUPS,
-    )
+    """The claims about each of them."""
+    for one in (*_LEVELS, *_STAMPS):
+        yield from one.cases()

@@ -56,6 +56,30 @@ local s = import '../series.libsonnet';
     },
   },
 
+  local tokensPerCallHigh(sla) = {
+    alert: 'AgentTokenUsageHigh',
+    // Usage can be up because traffic is; this is the same comparison for one call.
+    expr: |||
+      %s{sla="%s"} %s
+      and on (agent)
+      %s > %d
+    ||| % [
+      s.perCallRatio,
+      sla.name,
+      s.above(sla.tokens.increase),
+      s.baseline(sla.tokens.baselineDays),
+      sla.tokens.minTokens,
+    ],
+    'for': sla.tokens['for'],
+    labels: { severity: 'warning', sla: sla.name, per: 'call' },
+    annotations: {
+      summary: 'An agent uses far more tokens for a call than usual at this hour.',
+      description: '{{ $labels.agent }}: ' + number(s.tokensPerCall) + ' tokens a call in the last hour, ' +
+                   '{{ $value | humanizePercentage }} above the ' + number(s.perCallBaseline(sla.tokens.baselineDays)) +
+                   ' that are usual at this hour; the SLA is broken above ' + sla.tokens.percent + '.',
+    },
+  },
+
   local tokenUsageHigh(sla) = {
     alert: 'AgentTokenUsageHigh',
     // Where little is used, a few calls more are a large percentage: up to min_tokens the comparison says nothing.
@@ -71,7 +95,7 @@ local s = import '../series.libsonnet';
       sla.tokens.minTokens,
     ],
     'for': sla.tokens['for'],
-    labels: { severity: 'warning', sla: sla.name },
+    labels: { severity: 'warning', sla: sla.name, per: 'hour' },
     annotations: {
       summary: 'An agent uses far more tokens than usual at this hour.',
       description: '{{ $labels.agent }}: ' + number(s.tokens) + ' tokens in the last hour, ' +
@@ -86,7 +110,7 @@ local s = import '../series.libsonnet';
         name: 'handrail-sla-' + sla.name,
         rules: [
           $.withLinks(alert, '{{ $labels.agent | urlquery }}')
-          for alert in [slowCallStreak(sla), errorRatioHigh(sla), tokenUsageHigh(sla)] + $.agentAlerts.budget(sla)
+          for alert in [slowCallStreak(sla), errorRatioHigh(sla), tokenUsageHigh(sla), tokensPerCallHigh(sla)] + $.agentAlerts.budget(sla) + $.agentAlerts.runs(sla) + $.agentAlerts.answers(sla)
         ],
       }
       for sla in config.slas

@@ -29,7 +29,7 @@ local s = import '../series.libsonnet';
     // both are of one scrape.
     {
       record: s.callsSum,
-      expr: 'sum by (agent) (\n%s)' % s.bridged('handrail_ended_calls_total', $._config.bridge),
+      expr: 'sum by (agent) (\n%s)' % s.indented(s.bridged('handrail_ended_calls_total', $._config.bridge)),
     },
     {
       record: s.errorsSum,
@@ -39,7 +39,7 @@ local s = import '../series.libsonnet';
         %s)
         or
         0 * %s
-      ||| % [s.bridged('handrail_call_errors_total', $._config.bridge), s.callsSum],
+      ||| % [s.indented(s.bridged('handrail_call_errors_total', $._config.bridge)), s.callsSum],
     },
   ],
 
@@ -65,8 +65,9 @@ local s = import '../series.libsonnet';
     for sla in slas
   ],
 
-  // One group, because its rules run one after the other at one timestamp: a ratio never mixes two scrapes.
+  // One group, because its rules run one after the other at one timestamp: calls and errors are of one scrape.
   prometheusRules+:: {
-    groups+: [{ name: 'handrail-agents', rules: known + sums + increases + ratios }],
+    groups+: [{ name: 'handrail-agents', rules: known + sums + increases }] +
+             $.inGroups('handrail-error-ratio', ratios),
   },
 }

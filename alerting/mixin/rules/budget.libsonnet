@@ -28,14 +28,7 @@ local s = import '../series.libsonnet';
 
   // Once a minute is often enough for windows of minutes to weeks, and each of them is looked up at up to fifty points.
   prometheusRules+:: {
-    groups+: [{
-      name: 'handrail-budget-windows-%d' % part,
-      interval: '1m',
-      rules: increases[part * 20:(part + 1) * 20],
-    } for part in std.range(0, std.floor((std.length(increases) - 1) / 20))] + [{
-      name: 'handrail-budget-%d' % part,
-      interval: '1m',
-      rules: [remaining(sla) for sla in config.slas[part * 20:(part + 1) * 20]],
-    } for part in std.range(0, std.floor((std.length(config.slas) - 1) / 20))],
+    groups+: $.inGroups('handrail-budget-windows', increases, { interval: '1m' }) +
+             $.inGroups('handrail-budget', [remaining(sla) for sla in config.slas], { interval: '1m' }),
   },
 }

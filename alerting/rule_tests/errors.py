@@ -10,7 +10,7 @@ from alerting.rule_tests.case import Case, Kind, Moment, counted, fires, silent,
 from handrail.sla import Sla
 
 ALERT = "AgentErrorRatioHigh"
-_GROUPS = ("handrail-agents", "handrail-sla-")
+_GROUPS = ("handrail-agents", "handrail-error-ratio-", "handrail-sla-")
 _STEPS = 40
 _SCRAPE = timedelta(seconds=15)
 

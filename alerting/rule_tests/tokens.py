@@ -13,7 +13,7 @@ from alerting.rule_tests.case import Case, Kind, Moment, Series, watched
 from handrail.sla import Sla
 
 ALERT = "AgentTokenUsageHigh"
-_GROUPS = ("handrail-agents", "handrail-token-baseline", "handrail-sla-")
+_GROUPS = ("handrail-agents", "handrail-token-", "handrail-sla-")
 _STEP = timedelta(minutes=30)
 _DAY = timedelta(days=1) // _STEP
 # Days of history that are enough for a baseline.

@@ -133,10 +133,18 @@ def test_the_watchdog_beats_once_a_minute(rendered: Rendered) -> None:
 
 def test_critical_mutes_only_alerts_about_the_same_agent(rendered: Rendered) -> None:
     """Two alerts without an agent would count as equal, so both must name one."""
-    (rule,) = alertmanager(rendered())["inhibit_rules"]
+    rule, _ = alertmanager(rendered())["inhibit_rules"]
     assert rule["source_matchers"] == ['severity="critical"', 'agent!=""']
     assert rule["target_matchers"] == ['severity=~"warning|info"', 'agent!=""']
     assert rule["equal"] == ["alertname", "agent"]
+
+
+def test_an_agent_that_is_off_mutes_its_other_alerts_and_nothing_about_its_switch(rendered: Rendered) -> None:
+    """Whether a switch-off is proved must be told above all while the agent counts as off."""
+    _, rule = alertmanager(rendered())["inhibit_rules"]
+    assert rule["source_matchers"] == ['alertname="AgentDisabled"', 'agent!=""']
+    assert rule["target_matchers"] == ['alertname=~"Agent.+"', 'alertname!="AgentDisabled"', 'agent!=""']
+    assert rule["equal"] == ["agent"]
 
 
 @dataclass

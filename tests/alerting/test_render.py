@@ -27,9 +27,8 @@ def rules(folder: Path) -> list[dict[str, Any]]:
 
 
 def expression(folder: Path, name: str) -> str:
-    """The expression of the one alert or recorded series of that name."""
-    (found,) = (rule["expr"] for rule in rules(folder) if name in (rule.get("alert"), rule.get("record")))
-    return str(found)
+    """The expression of the alert or recorded series of that name; of several, the first."""
+    return str(next(rule["expr"] for rule in rules(folder) if name in (rule.get("alert"), rule.get("record"))))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -129,7 +128,7 @@ def test_numbers_of_an_sla_go_into_its_rules(rendered: Rendered) -> None:
     assert "agent:handrail_call_errors:increase20m > 2.5" in errors
     assert "agent:handrail_tokens_baseline:median14d > 5000" in expression(folder, "AgentTokenUsageHigh")
     assert "offset 335h30m" in expression(folder, "agent:handrail_tokens_baseline:median14d")
-    assert [rule["for"] for rule in rules(folder) if rule.get("alert") == "AgentTokenUsageHigh"] == ["25m"]
+    assert {rule["for"] for rule in rules(folder) if rule.get("alert") == "AgentTokenUsageHigh"} == {"25m"}
 
 
 def test_the_longest_hold_bridges_the_exporter(rendered: Rendered) -> None:
@@ -146,11 +145,14 @@ def test_every_sla_has_its_group_and_shares_what_is_equal(rendered: Rendered) ->
     assert names == [
         "handrail-tokens",
         "handrail-agents",
+        "handrail-error-ratio-0",
         "handrail-token-baseline",
+        "handrail-token-ratio-0",
         "handrail-budget-windows-0",
         "handrail-budget-0",
         "handrail-sla-default",
         "handrail-sla-strict",
+        "handrail-agent-state",
         "handrail-pipeline",
     ]
     records = [rule["record"] for rule in rules(folder) if "record" in rule]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Literal
 
-from alerting.rule_tests.case import Case, Kind, Moment, Series, watched
+from alerting.rule_tests.case import Case, Kind, Moment, Series, Values, watched
 from handrail.sla import Sla
 
 ALERT = "AgentTokenUsageHigh"
@@ -21,7 +22,13 @@ _KNOWN = 3
 
 
 def cases(name: str, sla: Sla) -> Iterator[Case]:
-    """The claims for one SLA. After the days that are known, some hours of more tokens follow, then usual ones."""
+    """The claims for one SLA, about the tokens of an hour and about those of one call."""
+    yield from _claims(name, sla, "hour")
+    yield from _claims(name, sla, "call")
+
+
+def _claims(name: str, sla: Sla, per: Literal["hour", "call"]) -> Iterator[Case]:
+    """After the days that are known, some hours of more tokens follow, then usual ones."""
     limits = sla.tokens
     usual = _usual(sla)
     allowed = int(usual * (1 + limits.increase))
@@ -32,18 +39,15 @@ def cases(name: str, sla: Sla) -> Iterator[Case]:
     ) -> Case:
         begins = days * _DAY
         past = [float(before) * (wild if at < _DAY else 1) for at in range(begins)]
-        hourly = [*past, *[float(then)] * high, *[float(before)] * 4]
+        values = [*past, *[float(then)] * high, *[float(before)] * 4]
         return Case(
             alert=ALERT,
             kind=kind,
-            says=f"{then} tokens where {before} are usual: {says}",
+            says=f"{then} tokens where {before} are usual in one {per}: {says}",
             step=_STEP,
-            series=(
-                *watched(kind, name, len(hourly)),
-                Series("agent:handrail_tokens:increase1h", {"agent": kind}, hourly),
-            ),
+            series=(*watched(kind, name, len(values)), *_history(kind, per, values, float(before))),
             moments=tuple(Moment(_STEP * (begins + at), firing) for at, firing in steps),
-            subject={"agent": kind, "sla": name},
+            subject={"agent": kind, "sla": name, "per": per},
             groups=_GROUPS,
         )
 
@@ -57,6 +61,17 @@ def cases(name: str, sla: Sla) -> Iterator[Case]:
     )
     if few := limits.min_tokens:
         yield claim("spared", "so few are not worth a word", silent, days=_KNOWN, before=few, then=few * 10)
+
+
+def _history(agent: str, per: Literal["hour", "call"], values: Values, before: float) -> tuple[Series, ...]:
+    """What is told of the one goes up; where it is the call's, the hour's stays what it was: as many calls fewer."""
+    labels = {"agent": agent}
+    if per == "hour":
+        return (Series("agent:handrail_tokens:increase1h", labels, values),)
+    return (
+        Series("agent:handrail_tokens:increase1h", labels, [before] * len(values)),
+        Series("agent:handrail_tokens_per_call:increase1h", labels, values),
+    )
 
 
 def _usual(sla: Sla) -> int:

@@ -189,7 +189,7 @@ def test_rules_read_only_what_is_exported_or_recorded(root: Path) -> None:
     recorded = {rule["record"] for rule in every if "record" in rule}
     read = {name for rule in every for name in re.findall(r"[a-z_:0-9]*handrail_[a-z_:0-9]+", str(rule["expr"]))}
     assert read - recorded - exported(root) == set()
-    assert "handrail_call_duration_seconds_count" in read & exported(root)
+    assert "handrail_call_confidence_ratio_count" in read & exported(root)
 
 
 def test_prometheus_scrapes_every_part(rendered: Rendered) -> None:

@@ -20,7 +20,7 @@ local s = import '../series.libsonnet';
       // 1 while it is off, by its workflow or by its flag: whichever says so.
       '(1 - min by (agent) (handrail_agent_enabled or handrail_agent_flag_enabled) == 1)',
       'An agent is switched off.',
-      '{{ $labels.agent }} is switched off, by a person, by an alert or in n8n. Its other alerts are held back.'
+      '{{ $labels.agent }} is switched off, by a person, by an alert or where it runs. Its other alerts are held back.'
     ),
     state(
       'AgentWorkflowChanged',

@@ -62,13 +62,13 @@ def test_real_and_simulated_data_lie_apart(simulated_parts, tmp_path):
 
 def test_prometheus_and_alertmanager_are_told_what_the_file_says(tmp_path):
     """Addresses and retention come from the file; Alertmanager opens no port to look for others."""
-    text = REAL + "prometheus: {listen: '127.0.0.1:7001', retention: 36h}\nalertmanager: {listen: '0.0.0.0:7002'}\n"
+    text = REAL + "prometheus: {listen: '127.0.0.1:7001', retention: 732h}\nalertmanager: {listen: '0.0.0.0:7002'}\n"
     planned = real_parts(text, tmp_path)
     assert planned["prometheus"].command == (
         "/t/prometheus",
         f"--config.file={tmp_path}/rendered/prometheus.yml",
         f"--storage.tsdb.path={tmp_path}/real/prometheus",
-        "--storage.tsdb.retention.time=1d12h",
+        "--storage.tsdb.retention.time=30d12h",
         "--web.listen-address=127.0.0.1:7001",
     )
     assert "--cluster.listen-address=" in planned["alertmanager"].command

@@ -20,6 +20,7 @@ from exporter.sources.ai_gateway_cursor import Cursor, Settings, dump, load
 from exporter.sources.ai_gateway_logs import Found, LegacyLog, RequestLog, TelemetryLog
 from exporter.sources.cloudflare_envelope import USABLE, successful
 from exporter.sources.fetch import Fetcher
+from exporter.sources.gateway_tally import Log, tallied
 from exporter.sources.reading import mapping
 from handrail.agent_settings import Agent
 from handrail.clock import Clock
@@ -125,7 +126,8 @@ class AiGatewaySource:
         findings.trouble = found.trouble or self._none_readable(gateway, found, new) or findings.trouble
         kept = sorted(found.unreadable)[:_MAX_UNREADABLE_KNOWN]
         following = cursor.after(window, found, now, hold_back)
-        return replace(following, chosen=chosen, unreadable=frozenset(kept))
+        tally = tallied(cursor.tally, (row.ended_at for row in found.rows), since=begin, until=done)
+        return replace(following, chosen=chosen, unreadable=frozenset(kept), tally=tally)
 
     def _ask(self, gateway: str, chosen: Chosen, since: datetime, until: datetime) -> tuple[Found, Chosen]:
         if self._settings.logs == "auto":
@@ -179,6 +181,12 @@ class AiGatewaySource:
 
     def _now(self) -> datetime:
         return self._clock.now() + (self._fetch.skew or timedelta(0))
+
+
+def log_in(state: State, gateway: str) -> Log | None:
+    """What was read of a gateway's log, by the state of its source; None where it was never polled."""
+    known = mapping(state.get("gateways")).get(gateway)
+    return load(known).log if known else None
 
 
 def _reached(cursor: Cursor | None) -> str:

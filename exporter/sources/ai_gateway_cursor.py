@@ -15,6 +15,8 @@ from typing import Any
 from exporter.sources import DownReason
 from exporter.sources.ai_gateway_choice import Chosen
 from exporter.sources.ai_gateway_logs import Found
+from exporter.sources.gateway_tally import Log
+from exporter.sources.windows import whole_minute
 
 OVERLAP = timedelta(minutes=5)
 # After an outage the log is caught up with in pieces, so that no poll runs for ever.
@@ -48,7 +50,8 @@ class Window:
 class Cursor:
     """Of one gateway. Counting began at `began`; `goal` is the end of a window that is read up to `stopped` only.
 
-    `is_unsure` says that `began` is by our own clock and Cloudflare's is not known yet.
+    `is_unsure` says that `began` is by our own clock and Cloudflare's is not known yet. `tally` is of all rows
+    that were read, whoever made the requests.
     """
 
     began: datetime
@@ -60,6 +63,12 @@ class Cursor:
     settings: Settings | None = None
     unreadable: frozenset[str] = frozenset()
     is_unsure: bool = False
+    tally: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def log(self) -> Log:
+        """What was read of the log, for good."""
+        return Log(whole_minute(self.reached - OVERLAP), self.tally)
 
     def next_window(self, now: datetime, hold_back: timedelta) -> Window | None:
         """The next one; None as long as nothing since the beginning can have become readable."""
@@ -102,6 +111,7 @@ def load(raw: Mapping[str, Any]) -> Cursor:
         settings=settings and Settings(datetime.fromisoformat(settings["asked"]), settings["collects_logs"]),
         unreadable=frozenset(raw.get("unreadable", ())),
         is_unsure=raw.get("unsure", False),
+        tally=raw.get("tally", {}),
     )
 
 
@@ -118,6 +128,7 @@ def dump(cursor: Cursor) -> dict[str, Any]:
         "settings": settings and {"asked": _text(settings.asked_at), "collects_logs": settings.collects_logs},
         "unreadable": sorted(cursor.unreadable),
         "unsure": cursor.is_unsure,
+        "tally": dict(cursor.tally),
     }
 
 

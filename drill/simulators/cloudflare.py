@@ -17,6 +17,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import httpx
 
 from drill.simulators import cloudflare_tokens as tokens
+from drill.simulators.cloudflare_graphql import AnalyticsSimulator
 from drill.simulators.cloudflare_limits import RequestLimit
 from drill.simulators.cloudflare_telemetry import TelemetrySimulator
 from drill.simulators.wire import Faults, Refused, Request, Response, Router, answer, json_response
@@ -84,11 +85,12 @@ class CloudflareSimulator:
         self.skew = timedelta(0)
         self.dates = True
         self.twist: Callable[[Request, Response], Response] = lambda _request, response: response
+        self.rows: list[dict[str, Any]] = []
+        self.analytics = AnalyticsSimulator(self._now, account_id, self._logged)
         self._router = self._routes()
         self._model = build_client(base_url=llm_url, timeout_s=DEFAULT_TIMEOUT_S, transport=llm_transport)
         self.faults = Faults(error_body, scope="/client/")
         self.delay_s = 0.0
-        self.rows: list[dict[str, Any]] = []
 
     def close(self) -> None:
         """Close the connection to the model."""
@@ -177,6 +179,7 @@ class CloudflareSimulator:
         router.add("GET", gateways, self._list_gateways)
         self.telemetry.add_routes(router)
         tokens.add_routes(router, self.token, self._check)
+        router.add("POST", "/client/v4/graphql", self.analytics.answer)
         router.add("POST", "/v1/{account}/{gateway}/openai/chat/completions", self._proxy)
         return router
 
@@ -230,6 +233,10 @@ class CloudflareSimulator:
         more = {"gateway": self._gateway} if system == "observability" else {}
         with self._lock:
             return [more | row for row in self.rows if datetime.fromisoformat(row["created_at"]) <= readable]
+
+    def _logged(self) -> list[dict[str, Any]]:
+        with self._lock:
+            return [{"gateway": self._gateway} | row for row in self.rows]
 
     def _proxy(self, request: Request, account: str, gateway: str) -> Response:
         self._check(account, gateway)

@@ -38,6 +38,22 @@ AGENT_COUNTERS = (
 SOURCE_COUNTERS = (
     Family("source_executions", "Executions that ended and were seen, of any workflow.", ("source", "status")),
     Family("source_unreadable_rows", "Rows of a log that tell too little to be counted as a call.", ("source",)),
+    Family("worker_requests", "Invocations of Workers, by status.", ("source", "worker", "status")),
+    Family("worker_subrequests", "Requests that Workers made.", ("source", "worker")),
+    Family("worker_cron_runs", "Runs of cron triggers, by status.", ("source", "worker", "cron", "status")),
+    Family(
+        "worker_cron_missed", "Runs of cron triggers that were due and did not begin.", ("source", "worker", "cron")
+    ),
+    Family("workers_ai_requests", "Inferences of Workers AI.", ("source", "model", "outcome")),
+    Family("workers_ai_tokens", "Tokens of Workers AI.", ("source", "model", "token_type")),
+    Family("workers_ai_neurons", "Neurons that Workers AI charged.", ("source", "model")),
+    Family("workers_ai_inference_seconds", "Time that Workers AI spent inferring.", ("source", "model")),
+    Family(
+        "gateway_coverage_checks",
+        "Windows in which Cloudflare's count of requests was compared with the log that was read.",
+        ("source", "gateway", "verdict"),
+    ),
+    Family("source_dataset_lost_seconds", "Time that could not be read any more.", ("source", "dataset")),
 )
 
 # Readings: a source's Gauge, with exactly these labels. One of an agent is shown while that agent is watched.
@@ -48,5 +64,13 @@ GAUGES: tuple[Family, ...] = (
     Family("queued_calls", "Calls that were asked for and have not begun.", ("agent",)),
     Family("agent_hidden_outcomes", "Whether executions that end so are not saved.", ("agent", "outcome")),
     Family("agent_schedule_interval_seconds", "The longest silence that the agent's schedule plans.", ("agent",)),
+    Family("worker_cpu_seconds", "Processor time of a Worker's invocations.", ("source", "worker", "percentile")),
+    Family("worker_wall_seconds", "Time that a Worker's invocations took.", ("source", "worker", "percentile")),
+    Family("source_dataset_up", "Whether a dataset was read when it was last tried.", ("source", "dataset")),
+    Family(
+        "source_dataset_last_success_timestamp_seconds",
+        "When a dataset was last read; 0 is never.",
+        ("source", "dataset"),
+    ),
     Family("source_clock_skew_seconds", "How far the source's clock is ahead of the exporter's.", ("source",)),
 )

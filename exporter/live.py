@@ -125,6 +125,7 @@ class Live:
                 health_of=lambda name: self._health.setdefault(name, SourceHealth(name)),
                 stopping=stopping,
                 budgets=self._budgets,
+                state_of=self.ledger.state,
             )
             watched = wiring.watched()
             pollers = Pollers([self._poller(each) for each in watched], logger, stopping=stopping)

@@ -179,7 +179,9 @@ class LedgerCollector:
             "source_last_success_timestamp_seconds", "When the source was last read completely; 0 is never.", "source"
         )
         gap = _gauge(
-            "source_coverage_gap_calls", "Executions the source had and could not show, since the beginning.", "source"
+            "source_coverage_gap_calls",
+            "Executions or requests the source had and could not show, since the beginning.",
+            "source",
         )
         visible = _gauge("source_visible_workflows", "Workflows that the source's key may see.", "source")
         for health in self._health:

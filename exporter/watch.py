@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 
@@ -14,10 +15,12 @@ from exporter.credentials.cloudflare import CloudflareToken
 from exporter.credentials.n8n import READ_SCOPES, SWITCH_SCOPES, N8nKey
 from exporter.health import SourceHealth
 from exporter.poller import PollStopped
-from exporter.sources import Source
-from exporter.sources.ai_gateway import AiGatewaySource
-from exporter.sources.budget import Budget, Budgets
+from exporter.sources import Source, State
+from exporter.sources.ai_gateway import AiGatewaySource, log_in
+from exporter.sources.budget import Allowance, Budget, Budgets
+from exporter.sources.cloudflare_analytics import analytics_source, name_of
 from exporter.sources.fetch import Fetcher
+from exporter.sources.gateway_tally import Log
 from exporter.sources.n8n import N8nSource
 from exporter.sources.n8n_watch import suffix_of
 from handrail.agent_settings import N8nSwitch
@@ -43,6 +46,7 @@ class Wiring:
     """Builds sources. What it opened is closed with `stack`; `health_of` gives a source's health by its name.
 
     Once `stopping` is set no request begins any more: a poll in flight ends with the one it waits for.
+    `state_of` is what is stored of a source, for one that is compared with another.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Wiring:
         health_of: Callable[[str], SourceHealth] = SourceHealth,
         stopping: threading.Event | None = None,
         budgets: Budgets | None = None,
+        state_of: Callable[[str], State] = lambda _source: {},
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -63,6 +68,7 @@ class Wiring:
         self._health_of = health_of
         self._stopping = stopping or threading.Event()
         self._budgets = budgets or Budgets(clock)
+        self._state_of = state_of
 
     def watched(self) -> list[Watched]:
         """Every source that the settings name, in their order."""
@@ -123,13 +129,26 @@ class Wiring:
 
     def _cloudflare(self, cloudflare: CloudflareSettings) -> Iterator[Watched]:
         health, client = self._health_of(f"cloudflare/{cloudflare.name}"), self._client(cloudflare.url)
-        fetch = Fetcher(
+        fetch = self._cloudflare_fetcher(cloudflare, client, health, self._budget(cloudflare).rest)
+        source = AiGatewaySource(cloudflare, self._settings.agents, self._clock, fetch=fetch)
+        token = CloudflareToken(health.name, cloudflare, fetch=fetch, health=health, clock=self._clock)
+        yield Watched(source, health, token)
+        if cloudflare.analytics.enabled:
+            counted = self._health_of(name_of(cloudflare))
+            ask = self._cloudflare_fetcher(cloudflare, client, counted, self._budget(cloudflare).graphql)
+            log_of = partial(self._log_of, source.name)
+            yield Watched(analytics_source(cloudflare, self._clock, fetch=ask, log_of=log_of), counted, token)
+
+    def _cloudflare_fetcher(
+        self, cloudflare: CloudflareSettings, client: HttpClient, health: SourceHealth, allowance: Allowance
+    ) -> Fetcher:
+        return Fetcher(
             client,
             credentials=lambda: {"Authorization": f"Bearer {cloudflare.api_token.read()}"},
             on_request=health.count_request,
             now=self._clock.now,
-            allowance=self._budget(cloudflare).rest,
+            allowance=allowance,
         )
-        source = AiGatewaySource(cloudflare, self._settings.agents, self._clock, fetch=fetch)
-        token = CloudflareToken(health.name, cloudflare, fetch=fetch, health=health, clock=self._clock)
-        yield Watched(source, health, token)
+
+    def _log_of(self, source: str, gateway: str) -> Log | None:
+        return log_in(self._state_of(source), gateway)

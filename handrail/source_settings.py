@@ -40,6 +40,26 @@ class N8nSource(WithSecrets):
     metrics_url: Annotated[Url, AfterValidator(_scrapeable)] | None = None
 
 
+def _late_enough(value: timedelta) -> timedelta:
+    if value < timedelta(minutes=10):
+        raise ValueError("must be at least 10m: younger analytics of Cloudflare are not complete")
+    return value
+
+
+def _a_minute(value: timedelta) -> timedelta:
+    if value < timedelta(minutes=1):
+        raise ValueError("must be at least 1m: Cloudflare's analytics are read by whole minutes")
+    return value
+
+
+class CloudflareAnalytics(Model):
+    """What Cloudflare itself counted: Workers, crons, Workers AI, and requests at the gateways as a cross-check."""
+
+    enabled: bool = True
+    poll_interval: Annotated[Duration, AfterValidator(_a_minute)] = timedelta(minutes=5)
+    hold_back: Annotated[Duration, AfterValidator(_late_enough)] = timedelta(minutes=15)
+
+
 class CloudflareSource(WithSecrets):
     """One Cloudflare account with its AI Gateways."""
 
@@ -55,6 +75,7 @@ class CloudflareSource(WithSecrets):
     logs: Literal["auto", "legacy", "observability"] = "auto"
     poll_interval: PositiveDuration = timedelta(seconds=30)
     hold_back: Duration = timedelta(seconds=60)
+    analytics: CloudflareAnalytics = CloudflareAnalytics()
     request_share: Annotated[Ratio, AfterValidator(_share)] = Decimal("0.1")
 
 

@@ -110,6 +110,8 @@ class Agents:
         row = self._cloudflare.log(
             name, duration_s=call.duration_s, success=status == 200, status_code=status, created_at=at, **tokens
         )
+        # Such an agent is a Worker, and runs as long as its call takes.
+        self._cloudflare.analytics.invoke(name, wall_us=call.duration_s * 1e6, at=at)
         if call.confidence is not None and member.report is not None:
             member.report(call.confidence)
         return row

@@ -38,7 +38,7 @@ class _Told:
 
 def advice(reason: FailureReason, told: Mapping[str, str], settings: CloudflareSource) -> str:
     """What to do about a refusal. `told` is what Cloudflare said: status, expired, not_before, as far as it did."""
-    needed = ["AI Gateway Read"] + (["Account Analytics Read"] if settings.workers else [])
+    needed = ["AI Gateway Read"] + (["Account Analytics Read"] if settings.analytics.enabled else [])
     needed += ["Workers Observability Read"] if settings.logs == "observability" else []
     mend = f"make one in the dashboard with {' and '.join(needed)}, and write it to {settings.api_token.where}"
     if reason == "forbidden":

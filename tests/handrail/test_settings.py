@@ -11,6 +11,7 @@ import pytest
 from handrail.agent_settings import EnvFileSwitch
 from handrail.secret import SecretError
 from handrail.settings import Settings, SettingsError, load, parse
+from handrail.source_settings import CloudflareAnalytics
 
 BAD = pathlib.Path(__file__).resolve().parents[1] / "config" / "bad"
 MINIMAL = 'sources: {n8n: [{name: main, url: "http://127.0.0.1:5678", api_key_env: KEY}]}\n'
@@ -34,6 +35,8 @@ def test_the_example_shows_every_setting_with_its_default(root):
         if part == "notify":
             shown = shown.model_copy(update={"slack": None})
         assert shown == default, part
+    (cloudflare,) = example.sources.cloudflare
+    assert cloudflare.analytics == CloudflareAnalytics()
 
 
 def test_numbers_are_exact():

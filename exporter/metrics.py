@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -70,6 +72,7 @@ class LedgerCollector:
         self._histograms = _histograms(settings)
         self._lock = threading.Lock()
         self._shown: set[str] = set()
+        self._seen: set[tuple[str, ...]] = set()
         self._shown_requests: set[tuple[str, str]] = set()
         self._log_once = LogOnce(get_logger("metrics"))
 
@@ -106,15 +109,16 @@ class LedgerCollector:
         return snapshot
 
     def _of_the_ledger(self, snapshot: Snapshot) -> Iterator[Metric]:
-        hold = _Hold(None if self._peek else snapshot.shown | self._shown)
+        hold = _Hold(None if self._peek else snapshot.shown | self._shown, self._seen)
         agents = list(self._present(snapshot))
         yield from _about_agents(agents, snapshot)
-        yield from (self._counter(counter, agents, snapshot, hold) for counter in AGENT_COUNTERS)
+        totals = _by_metric(snapshot)
+        yield from (_counter(counter, agents, totals[counter.name], hold) for counter in AGENT_COUNTERS)
         yield from (_histogram(histogram, agents, snapshot, hold) for histogram in self._histograms)
         yield from _about_streaks(agents, snapshot, hold)
         yield from _about_executions(agents, snapshot)
         yield from self._about_sources(snapshot)
-        yield from (_source_counter(counter, self._watched, snapshot, hold) for counter in SOURCE_COUNTERS)
+        yield from (_source_counter(counter, self._watched, totals[counter.name], hold) for counter in SOURCE_COUNTERS)
         yield from (_readings(family, agents, self._watched, snapshot) for family in GAUGES)
         self._remember(hold.new)
 
@@ -143,20 +147,6 @@ class LedgerCollector:
         for name, state in sorted(snapshot.agents.items()):
             if state.discovered and name not in configured and state.source in self._watched:
                 yield _Present(name, "default", "", state.source)
-
-    @staticmethod
-    def _counter(counter: Family, agents: list[_Present], snapshot: Snapshot, hold: _Hold) -> Metric:
-        family = CounterMetricFamily(f"{PREFIX}{counter.name}", counter.text, labels=("agent", *counter.labels))
-        names = {agent.name for agent in agents}
-        values = {(who.name, labels): 0.0 for who in agents for labels in labels_from_the_start(counter, who.source)}
-        for (metric, agent_name, pairs), value in snapshot.totals.items():
-            if metric == counter.name and agent_name in names:
-                by_label = dict(pairs)
-                values[agent_name, tuple(by_label[label] for label in counter.labels)] = value
-        for (agent_name, labels), value in sorted(values.items()):
-            shown = hold(family.name, (agent_name, *labels))
-            family.add_metric((agent_name, *labels), value if shown else 0.0)
-        return family
 
     def _about_polls(self) -> Iterator[Metric]:
         up = _gauge("source_up", "Whether the last poll of the source succeeded.", "source")
@@ -201,18 +191,56 @@ def _histograms(settings: Settings) -> tuple[_Histogram, ...]:
 
 
 class _Hold:
-    """Whether a series has been shown before; remembers those that have not. None: all count as shown."""
+    """Whether a series has been shown before; remembers those that have not. None: all count as shown.
 
-    def __init__(self, shown: frozenset[str] | None) -> None:
+    `seen` is kept from scrape to scrape: those for which the answer was yes.
+    """
+
+    def __init__(self, shown: frozenset[str] | None, seen: set[tuple[str, ...]]) -> None:
         self._shown = shown
+        self._seen = seen
         self.new: set[str] = set()
 
-    def __call__(self, name: str, labels: Sequence[str]) -> bool:
-        series = json.dumps([name, *labels])
-        if self._shown is None or series in self._shown:
+    def __call__(self, name: str, labels: tuple[str, ...]) -> bool:
+        key = (name, *labels)
+        if self._shown is None or key in self._seen:
+            return True
+        series = json.dumps(key)
+        if series in self._shown:
+            self._seen.add(key)
             return True
         self.new.add(series)
         return False
+
+
+# Of one metric: an agent, the pairs of labels, and the value.
+_Totals = list[tuple[str, tuple[tuple[str, str], ...], float]]
+
+
+def _by_metric(snapshot: Snapshot) -> Mapping[str, _Totals]:
+    totals: dict[str, _Totals] = defaultdict(list)
+    for (metric, agent, pairs), value in snapshot.totals.items():
+        totals[metric].append((agent, pairs, value))
+    return totals
+
+
+def _counter(counter: Family, agents: list[_Present], totals: _Totals, hold: _Hold) -> Metric:
+    family = CounterMetricFamily(f"{PREFIX}{counter.name}", counter.text, labels=("agent", *counter.labels))
+    names = {agent.name for agent in agents}
+    values = {(who.name, *labels): 0.0 for who in agents for labels in labels_from_the_start(counter, who.source)}
+    for agent, pairs, value in totals:
+        if agent in names:
+            values[agent, *_in_order(pairs, counter.labels)] = value
+    for labels, value in sorted(values.items()):
+        family.add_metric(labels, value if hold(family.name, labels) else 0.0)
+    return family
+
+
+@lru_cache(maxsize=4096)
+def _in_order(pairs: tuple[tuple[str, str], ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """The values of the labels in the order in which the metric has their names."""
+    by_label = dict(pairs)
+    return tuple(by_label[name] for name in names)
 
 
 def labels_from_the_start(counter: Family, source: str) -> list[tuple[str, ...]]:
@@ -228,12 +256,11 @@ def labels_from_the_start(counter: Family, source: str) -> list[tuple[str, ...]]
     return [()] if not counter.labels else []
 
 
-def _source_counter(counter: Family, watched: frozenset[str], snapshot: Snapshot, hold: _Hold) -> Metric:
+def _source_counter(counter: Family, watched: frozenset[str], totals: _Totals, hold: _Hold) -> Metric:
     family = CounterMetricFamily(f"{PREFIX}{counter.name}", counter.text, labels=counter.labels)
-    for (metric, agent, pairs), value in sorted(snapshot.totals.items()):
-        by_label = dict(pairs)
-        if metric == counter.name and not agent and by_label.get("source", "") in watched | {""}:
-            labels = tuple(by_label[label] for label in counter.labels)
+    for agent, pairs, value in sorted(totals):
+        if not agent and dict(pairs).get("source", "") in watched | {""}:
+            labels = _in_order(pairs, counter.labels)
             family.add_metric(labels, value if hold(family.name, labels) else 0.0)
     return family
 

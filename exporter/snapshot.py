@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from sqlalchemy import Connection, select
 
@@ -57,12 +58,12 @@ class Snapshot:
 def take(connection: Connection, now: datetime) -> Snapshot:
     """Read everything; consistent when the connection is in one transaction."""
     buckets: dict[tuple[str, str], dict[float, int]] = defaultdict(dict)
-    for row in connection.execute(select(buckets_table)):
-        buckets[row.metric, row.agent][row.le] = row.observations
+    for metric, agent, le, observations in connection.execute(select(buckets_table)):
+        buckets[metric, agent][le] = observations
     return Snapshot(
         totals={
-            (row.metric, row.agent, tuple(map(tuple, json.loads(row.labels)))): row.value
-            for row in connection.execute(select(totals_table))
+            (metric, agent, _pairs(labels)): value
+            for metric, agent, labels, value in connection.execute(select(totals_table))
         },
         buckets=buckets,
         streaks=streaks_of(connection),
@@ -75,10 +76,13 @@ def take(connection: Connection, now: datetime) -> Snapshot:
             for row in connection.execute(select(sources_table))
         },
         shown=frozenset(connection.scalars(select(shown_table.c.series))),
-        gauges={
-            (row.metric, tuple(map(tuple, json.loads(row.labels)))): row.value
-            for row in connection.execute(select(gauges_table))
-        },
+        gauges={(row.metric, _pairs(row.labels)): row.value for row in connection.execute(select(gauges_table))},
         heaviest=heaviest(connection, (now - RECENT).timestamp()),
         storage=measure(connection),
     )
+
+
+@lru_cache(maxsize=4096)
+def _pairs(labels: str) -> tuple[tuple[str, str], ...]:
+    """Stored labels, of which all agents together have few."""
+    return tuple((name, value) for name, value in json.loads(labels))

@@ -26,8 +26,8 @@ $(shell test -x $(VENV)/bin/python || rm -f $(RUNTIME) $(DEV))
 unexport PORT_OFFSET
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs foreground drill test test-rules test-n8n lint format generate check-generated clean tools \
-	tools-3 lock python
+.PHONY: help up down status logs foreground drill test test-rules test-n8n test-faults lint format generate check-generated clean \
+	tools tools-3 lock python
 
 help: ## List what make can do
 	@echo "Handrail: production support for AI automations. Begin with: make up"
@@ -63,7 +63,7 @@ endif
 
 test: $(DEV) ## Run the tests
 	@$(RUN) stack tools >/dev/null || echo "Tests that need Prometheus or Alertmanager are going to say so." >&2
-	@$(VENV)/bin/python -m pytest tests -m "not n8n" -n auto --dist loadfile
+	@$(VENV)/bin/python -m pytest tests -m "not n8n and not faults" -n auto --dist loadfile
 
 test-rules: $(RUNTIME) ## Prove the rules of CONFIG, or of the example, on every Prometheus unpacked here
 	@$(RUN) test-rules --config $(or $(CONFIG),handrail.example.yaml) \
@@ -71,6 +71,10 @@ test-rules: $(RUNTIME) ## Prove the rules of CONFIG, or of the example, on every
 
 test-n8n: $(DEV) ## Run the tests against a real n8n
 	@$(VENV)/bin/python -m pytest tests/n8n -m n8n -o addopts="--import-mode=importlib -q --strict-markers"
+
+test-faults: $(DEV) ## Kill the exporter 200 times while calls come, with a real Prometheus (about 5 minutes)
+	@$(RUN) stack tools >/dev/null || echo "This needs Prometheus." >&2
+	@$(VENV)/bin/python -m pytest tests/faults -m faults -p no:xdist
 
 lint: $(DEV) ## Check style and types
 	@$(VENV)/bin/ruff check .

@@ -35,7 +35,8 @@ sources:
   n8n: [{name: main, url: "N8N", api_key_file: FOLDER/n8n-key, poll_interval: 200ms}]
   cloudflare:
     - {name: main, url: "CLOUDFLARE/client/v4", account_id: 0123456789abcdef0123456789abcdef, gateways: [prod],
-       api_token_file: FOLDER/cf-token, poll_interval: 400ms, hold_back: 500ms, request_share: "100%", logs: legacy}
+       api_token_file: FOLDER/cf-token, poll_interval: 400ms, hold_back: 500ms, request_share: "100%", logs: legacy,
+       analytics: {enabled: false}}
 agents: [AGENTS]
 exporter: {listen: "127.0.0.1:PORT", database_url: "sqlite:///FOLDER/ledger.sqlite"}
 """

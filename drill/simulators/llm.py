@@ -22,7 +22,7 @@ class LlmSimulator:
     """A WSGI application that always says `reply` and uses `tokens` (prompt, completion), unless a fault is set.
 
     With `tool_call` (a tool's name and its arguments as JSON) it asks for that tool first, and speaks when it has the
-    tool's answer.
+    tool's answer; one that `insists` asks again whatever the answer was.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -36,6 +36,7 @@ class LlmSimulator:
         self.reply = "Your order is on its way."
         self.tokens = (220, 40)
         self.tool_call: tuple[str, str] | None = None
+        self.insists = False
         self.requests: list[dict[str, Any]] = []
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -51,7 +52,8 @@ class LlmSimulator:
             number = next(self._numbers)
         message: dict[str, Any] = {"role": "assistant", "content": self.reply, "refusal": None}
         finish = "stop"
-        if self.tool_call and not any(said.get("role") == "tool" for said in body["messages"]):
+        answered = any(said.get("role") == "tool" for said in body["messages"])
+        if self.tool_call and (self.insists or not answered):
             name, arguments = self.tool_call
             function = {"name": name, "arguments": arguments}
             calls = [{"id": f"call_{number}", "type": "function", "function": function}]

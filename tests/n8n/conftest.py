@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -12,21 +15,42 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from drill.simulators.jira import JiraSimulator
 from drill.simulators.llm import LlmSimulator
 from drill.simulators.slack import SlackSimulator
 from drill.simulators.wire import serve
 from handrail.clock import SystemClock
-from tests.n8n.instance import N8n, agent_workflow, free_port
+from tests.n8n.instance import N8n, free_port
+from tests.n8n.workflows import BROKEN_TOOL, PATIENT_TOOL, Shape, agent_workflow
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-WORKFLOWS = ("slow", "failing", "tooling", "unsure", "steady")
+# Each is the workflow "<Name> agent" with the webhook <name>; those that CONFIG does not name are discovered.
+SHAPES: dict[str, Shape] = {
+    "slow": Shape(),
+    "failing": Shape(),
+    "tooling": Shape(tool=BROKEN_TOOL),
+    "unsure": Shape(),
+    "steady": Shape(),
+    "counted": Shape(),
+    "crashing": Shape(),
+    "stuck": Shape(),
+    "hidden": Shape(settings=(("saveDataSuccessExecution", "none"),)),
+    "trying": Shape(agent=(("retryOnFail", True), ("maxTries", 2), ("waitBetweenTries", 0))),
+    "retried": Shape(),
+    "circling": Shape(tool=PATIENT_TOOL, options=(("maxIterations", 2),)),
+    "waiting": Shape(waits=True),
+    "switched": Shape(),
+    "renamed": Shape(),
+    "archived": Shape(),
+}
 
 CONFIG = """
 team: {{name: Real n8n}}
 sources:
-  n8n: [{{name: main, url: "{n8n}", api_key_file: {secrets}/n8n, discover: true, poll_interval: 1s}}]
+  n8n: [{{name: main, url: "{n8n}", api_key_file: {secrets}/n8n, discover: true, poll_interval: 1s,
+         metrics_url: "{n8n}/metrics"}}]
 slas:
   default:
     latency: {{threshold: 2s, consecutive_calls: 3, hold: 2m}}
@@ -70,6 +94,7 @@ class Line:
     workflows: dict[str, str]
     urls: dict[str, str]
     client: httpx.Client
+    state: pathlib.Path
 
     def query(self, expression: str) -> float | None:
         """One value from Prometheus."""
@@ -79,6 +104,30 @@ class Line:
     def metrics(self) -> str:
         """What the exporter says."""
         return self.client.get(f"{self.urls['exporter']}/metrics").text
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """The sum of the exporter's series of that name with these labels; None when there is none."""
+        families = text_string_to_metric_families(self.metrics())
+        found = [
+            sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        ]
+        return sum(found) if found else None
+
+    def ended(self, agent: str) -> tuple[float | None, float | None]:
+        """How many calls of an agent were counted as good and as failed; None while it is not watched."""
+        good, failed = (
+            self.value("handrail_calls_total", agent=agent, outcome=outcome) for outcome in ("success", "error")
+        )
+        return good, failed
+
+    def kill_exporter(self) -> None:
+        """End the exporter without a chance to say good-bye; the stack starts it again."""
+        parts = json.loads((self.state / "state.json").read_text())["parts"]
+        (exporter,) = (part for part in parts if part["name"] == "exporter")
+        os.kill(exporter["identity"]["pid"], signal.SIGKILL)
 
     def receiver(self, path: str) -> Any:
         """What the receiver says to the operator."""
@@ -122,24 +171,20 @@ def line(tmp_path_factory) -> Iterator[Line]:
             try:
                 up = [*stack, "up", "--config", str(folder / "handrail.yaml"), *state]
                 subprocess.run(up, cwd=ROOT, check=True, timeout=180)
-                yield Line(n8n, llm, jira, slack, workflows, urls, client)
+                yield Line(n8n, llm, jira, slack, workflows, urls, client, folder / "state")
             finally:
                 subprocess.run([*stack, "logs", "-n", "40", *state], cwd=ROOT, check=False, timeout=60)
                 subprocess.run([*stack, "down", *state], cwd=ROOT, check=False, timeout=60)
     finally:
-        n8n.stop()
+        n8n.close()
 
 
 def _workflows(n8n: N8n, model_url: str, handoff_url: str) -> dict[str, str]:
     credential = n8n.credential(f"{model_url}/v1")
-    handoffs = {"unsure": (handoff_url, "unsure-token")}
+    shapes = SHAPES | {"unsure": Shape(handoff=(handoff_url, "unsure-token"))}
     return {
-        name: n8n.create(
-            agent_workflow(
-                f"{name.capitalize()} agent", name, credential, tool=name == "tooling", handoff=handoffs.get(name)
-            )
-        )
-        for name in WORKFLOWS
+        name: n8n.create(agent_workflow(f"{name.capitalize()} agent", name, credential, shape))
+        for name, shape in shapes.items()
     }
 
 

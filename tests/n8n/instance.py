@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
 import secrets
@@ -169,74 +168,3 @@ class N8n:
         answer = self._client.post("/rest/api-keys", json={"label": label, "scopes": scopes, "expiresAt": None})
         assert answer.status_code == 200, answer.text[:300]
         return str(answer.json()["data"]["rawApiKey"])
-
-
-def agent_workflow(
-    name: str, path: str, credential: dict[str, str], *, tool: bool = False, handoff: tuple[str, str] | None = None
-) -> dict:
-    """A webhook that calls an AI Agent with a chat model.
-
-    With `tool` the agent has a tool whose code throws; with `handoff` (URL, token) the workflow reports its
-    confidence to the receiver, which decides whether a person takes over.
-    """
-    langchain = "@n8n/n8n-nodes-langchain"
-    webhook = {"httpMethod": "POST", "path": path, "responseMode": "responseNode", "options": {}}
-    model = {"model": {"__rl": True, "mode": "id", "value": "simulated-mini"}, "options": {}}
-    broken = {
-        "description": "Looks an order up",
-        "language": "javaScript",
-        "jsCode": "throw new Error('orders are down');",
-    }
-    nodes = [
-        _node("Webhook", "n8n-nodes-base.webhook", 2.1, webhook, webhookId=f"{path}-hook"),
-        _node(
-            "AI Agent",
-            f"{langchain}.agent",
-            3.1,
-            {"promptType": "define", "text": "={{ $json.body.prompt }}", "options": {}},
-        ),
-        # Version 1.2 speaks chat completions, where n8n records the usage the model reports.
-        _node("Model", f"{langchain}.lmChatOpenAi", 1.2, model, credentials={"openAiApi": credential}),
-        _node("Respond", "n8n-nodes-base.respondToWebhook", 1.5, {"respondWith": "firstIncomingItem", "options": {}}),
-    ]
-    links = [
-        ("Webhook", "main", "AI Agent"),
-        ("Model", "ai_languageModel", "AI Agent"),
-        ("AI Agent", "main", "Respond"),
-    ]
-    if tool:
-        nodes.append(_node("lookup_order", f"{langchain}.toolCode", 1.3, broken))
-        links.append(("lookup_order", "ai_tool", "AI Agent"))
-    if handoff:
-        nodes.append(_node("Hand over", "n8n-nodes-base.httpRequest", 4.4, _handoff_parameters(*handoff)))
-        links = [link for link in links if link[0] != "AI Agent"]
-        links += [("AI Agent", "main", "Hand over"), ("Hand over", "main", "Respond")]
-    connections = {source: {kind: [[{"node": to, "type": kind, "index": 0}]]} for source, kind, to in links}
-    return {"name": name, "nodes": nodes, "connections": connections, "settings": {"executionOrder": "v1"}}
-
-
-def _handoff_parameters(url: str, token: str) -> dict:
-    said = "task: $('Webhook').item.json.body.prompt, response: $json.output, run_id: $execution.id"
-    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "={{ $execution.id }}"}
-    return {
-        "method": "POST",
-        "url": url,
-        "sendHeaders": True,
-        "headerParameters": {"parameters": [{"name": name, "value": value} for name, value in headers.items()]},
-        "sendBody": True,
-        "specifyBody": "json",
-        "jsonBody": f"={{{{ JSON.stringify({{ {said}, confidence: JSON.parse($json.output).confidence }}) }}}}",
-        "options": {},
-    }
-
-
-def _node(name: str, kind: str, version: float, parameters: dict, **extra: object) -> dict:
-    node = {
-        "id": name,
-        "name": name,
-        "type": kind,
-        "typeVersion": version,
-        "position": [0, 0],
-        "parameters": parameters,
-    }
-    return json.loads(json.dumps(node | extra))

@@ -3,12 +3,20 @@ local s = import '../series.libsonnet';
 
 {
   // n8n knows no other end that it counts: canceled is part of failed, crashed is in neither, waiting is no end.
+  // Both begin in the same evaluation: what one of them counted before the other was there has nothing to be compared with.
   local ended = |||
-    sum by (source) ({job="n8n", __name__=~"n8n_workflow_(success|failed)_total"})
-    or
-    0 * sum by (source) (up{job="n8n"} == 1)
-  |||,
-  // Begins together with n8n's: what was seen before n8n was asked has nothing to be compared with.
+    (
+      sum by (source) ({job="n8n", __name__=~"n8n_workflow_(success|failed)_total"})
+      or
+      0 * sum by (source) (up{job="n8n"} == 1)
+    )
+    and on (source)
+    (
+      sum by (source) (handrail_source_executions_total)
+      or
+      last_over_time(%s:total[1d])
+    )
+  ||| % s.executionsEnded,
   local seen = |||
     sum by (source) (handrail_source_executions_total{status=~"success|error|canceled"})
     and on (source)

@@ -1,7 +1,7 @@
 """What counting costs beside parsing: executions become counted calls, and are merely parsed by the standard library.
 
 Run it with `python -m bench.ingest [executions]`. The executions are recordings of n8n, again and again, or made-up
-ones in the same shape where those are absent. Each is read from the bytes of an answer; 200 calls or so make a batch.
+ones in the same shape where those are absent. Each is read from the bytes of an answer; a page of them makes a batch.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from exporter.calls import Call
 from exporter.ledger import Ledger
 from exporter.sources import Batch
 from exporter.sources.n8n_execution import Origin, Unreadable, calls_of
-from exporter.sources.reading import mapping
 from handrail.clock import SystemClock
 from handrail.database import create_engine
 from handrail.http import parse_json
@@ -32,9 +31,10 @@ SETTINGS = parse(
     'sources: {n8n: [{name: main, url: "http://n8n.test", api_key_env: KEY}]}\n'
     "agents: [{name: a, from: {n8n: main, workflow: A}, confidence: $.confidence}]\n"
 )
+ORIGIN = Origin(SOURCE, "a", confidence="$.confidence")
 EXECUTIONS = 20_000
 GOAL = 2.5
-_BATCH = 200
+_BATCH = 250  # as many as n8n lists on a page
 _ROUND = 1000
 # What stands in for recordings where there are none: one agent run with two model calls and a tool.
 _NODES = [
@@ -87,9 +87,11 @@ class Ingest:
         """Add the calls of a batch; an execution that makes no sense has none."""
         for text in texts:
             self._read += 1
-            origin = Origin(SOURCE, "a", confidence="$.confidence", epoch=self._read)
+            execution = parse_json(text)
+            assert isinstance(execution, dict)
+            execution["id"] = str(self._read)  # the next one, as n8n counts them
             try:
-                calls += calls_of(mapping(parse_json(text)), origin)
+                calls += calls_of(execution, ORIGIN)
             except Unreadable:
                 continue
 

@@ -19,7 +19,7 @@ from exporter.opening import opened
 from exporter.reload import Reloader
 from exporter.request_budgets import BudgetCollector
 from exporter.self_metrics import SelfCollector, Standing
-from exporter.sources.n8n_execution import compile_path
+from exporter.sources.n8n_execution import finder
 from exporter.web import MetricsServer
 from handrail.clock import Clock, SystemClock
 from handrail.logs import get_logger
@@ -128,7 +128,7 @@ def check(settings: Settings) -> None:
     for number, agent in enumerate(settings.agents):
         try:
             if agent.confidence is not None:
-                compile_path(agent.confidence)
+                finder(agent.confidence)
         except ValueError as error:
             problems.append(Problem(f"agents.{number}.confidence", None, str(error)))
     if problems:

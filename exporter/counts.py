@@ -16,7 +16,10 @@ from exporter.tables import buckets_table, totals_table, upsert
 from handrail.settings import Settings
 
 INFINITY = float("inf")
+_Names = tuple[str, ...]
 _NO_LABELS = json.dumps([])
+_CALL_LABELS, _TOKEN_LABELS = ("source", "model", "outcome"), ("model", "token_type", "basis")
+_REASON, _TOOL = ("reason",), ("tool",)
 
 
 def duration_bounds(settings: Settings) -> tuple[float, ...]:
@@ -44,7 +47,7 @@ class Counts:
         }
         self._totals: dict[tuple[str, str, str], float] = defaultdict(float)
         self._buckets: dict[tuple[str, str, float], int] = defaultdict(int)
-        self._stored_labels: dict[tuple[str, tuple[tuple[str, str], ...]], str] = {}
+        self._stored_labels: dict[tuple[str, _Names, tuple[str, ...]], str] = {}
 
     @property
     def totals(self) -> Mapping[tuple[str, str, str], float]:
@@ -58,58 +61,68 @@ class Counts:
 
     def add(self, call: Call) -> None:
         """Count one call that was not counted before."""
-        model = call.model or UNKNOWN
-        self._count("calls", call.agent, source=call.source, model=model, outcome=call.outcome)
-        self._count("ended_calls", call.agent)
+        agent, model = call.agent, call.model or UNKNOWN
+        self._count("calls", agent, 1, _CALL_LABELS, (call.source, model, call.outcome))
+        self._count("ended_calls", agent)
         if call.error_reason:
-            self._count("call_errors", call.agent, reason=call.error_reason)
-        basis = call.tokens.basis
-        if basis == "unknown" and not call.cached:
-            self._count("calls_without_usage", call.agent)
-        for kind, tokens in (("input", call.tokens.tokens_in), ("output", call.tokens.tokens_out)):
-            if tokens is not None:
-                self._count("tokens", call.agent, tokens, model=model, token_type=kind, basis=basis)
-        if call.cost_usd is not None:
-            self._count("cost_usd", call.agent, float(call.cost_usd))
-        self._count("attempts", call.agent, call.attempts)
-        self._count("cached_calls", call.agent, call.cached)
-        self._count_tools(call)
-        self._count("node_retries", call.agent, call.retries)
-        self._count("max_iterations", call.agent, call.max_iterations)
+            self._count("call_errors", agent, 1, _REASON, (call.error_reason,))
+        self._count_tokens(call, model)
+        if call.cost_usd:
+            self._count("cost_usd", agent, float(call.cost_usd))
+        if call.attempts:
+            self._count("attempts", agent, call.attempts)
+        if call.tool_calls or call.tool_errors:
+            self._count_tools(call)
+        if call.retries or call.max_iterations:
+            self._count("node_retries", agent, call.retries)
+            self._count("max_iterations", agent, call.max_iterations)
         if call.timed:
-            self._observe("call_duration_seconds", call.agent, call.duration.total_seconds())
+            self._observe("call_duration_seconds", agent, call.duration.total_seconds())
         if call.confidence is not None:
-            self._observe("call_confidence_ratio", call.agent, call.confidence)
+            self._observe("call_confidence_ratio", agent, call.confidence)
             # A bucket holds what is equal to its bound; exactly the minimum is not low.
-            low = call.confidence < self._settings.sla_of(call.agent).handoff.min_confidence
-            self._count("low_confidence_calls", call.agent, low)
+            if call.confidence < self._settings.sla_of(agent).handoff.min_confidence:
+                self._count("low_confidence_calls", agent)
 
     def add_count(self, count: Count) -> None:
         """Count what a source counted by itself."""
-        self._count(count.metric, count.agent, count.amount, **count.labels)
+        if count.amount or count.labels:
+            self._count(count.metric, count.agent, count.amount, tuple(count.labels), tuple(count.labels.values()))
+
+    def _count_tokens(self, call: Call, model: str) -> None:
+        """What is unknown is no 0; an answer from a cache used none."""
+        tokens = call.tokens
+        if tokens.tokens_in is not None:
+            self._count("tokens", call.agent, tokens.tokens_in, _TOKEN_LABELS, (model, "input", tokens.basis))
+        if tokens.tokens_out is not None:
+            self._count("tokens", call.agent, tokens.tokens_out, _TOKEN_LABELS, (model, "output", tokens.basis))
+        if call.cached:
+            self._count("cached_calls", call.agent)
+        elif tokens.basis == "unknown":
+            self._count("calls_without_usage", call.agent)
 
     def _count_tools(self, call: Call) -> None:
         """By name what is told by name; the rest of the sums has none."""
         for tool in call.tools:
-            self._count("tool_calls", call.agent, tool.calls, tool=tool.name)
-            self._count("tool_errors", call.agent, tool.errors, tool=tool.name)
+            self._count("tool_calls", call.agent, tool.calls, _TOOL, (tool.name,))
+            self._count("tool_errors", call.agent, tool.errors, _TOOL, (tool.name,))
         calls = call.tool_calls - sum(tool.calls for tool in call.tools)
         errors = call.tool_errors - sum(tool.errors for tool in call.tools)
-        self._count("tool_calls", call.agent, max(calls, 0), tool=OTHER)
-        self._count("tool_errors", call.agent, max(errors, 0), tool=OTHER)
+        self._count("tool_calls", call.agent, max(calls, 0), _TOOL, (OTHER,))
+        self._count("tool_errors", call.agent, max(errors, 0), _TOOL, (OTHER,))
 
-    def _count(self, metric: str, agent: str, amount: float = 1, **labels: str) -> None:
-        if labels:
-            self._totals[metric, agent, self._stored(agent, labels)] += amount
-        elif amount:  # a series without labels is shown at 0 from the start
-            self._totals[metric, agent, _NO_LABELS] += amount
+    def _count(
+        self, metric: str, agent: str, amount: float = 1, labels: _Names = (), values: tuple[str, ...] = ()
+    ) -> None:
+        self._totals[metric, agent, self._stored(agent, labels, values) if labels else _NO_LABELS] += amount
 
-    def _stored(self, agent: str, labels: Mapping[str, str]) -> str:
+    def _stored(self, agent: str, labels: _Names, values: tuple[str, ...]) -> str:
         """The labels as they are stored. Calls use few, again and again, and what stands for a name never changes."""
-        key = (agent, tuple(labels.items()))
+        key = (agent, labels, values)
         if (stored := self._stored_labels.get(key)) is None:
-            values = {label: self._label_sets.value(agent, label, name) for label, name in labels.items()}
-            stored = self._stored_labels[key] = json.dumps(sorted(values.items()))
+            names = zip(labels, values, strict=True)
+            shown = {label: self._label_sets.value(agent, label, name) for label, name in names}
+            stored = self._stored_labels[key] = json.dumps(sorted(shown.items()))
         return stored
 
     def _observe(self, metric: str, agent: str, value: float) -> None:

@@ -23,7 +23,7 @@ from exporter.snapshot import Snapshot, take
 from exporter.sources import Batch, State
 from exporter.standing import store_standing
 from exporter.streaks import advance_streaks
-from exporter.tables import calls_table, dialect_insert, insert_or_ignore, shown_table, sources_table
+from exporter.tables import calls_table, insert_calls, insert_or_ignore, known_calls, shown_table, sources_table
 from handrail.clock import Clock
 from handrail.database import migrate, reading, take_turns
 from handrail.logs import LogOnce, get_logger
@@ -66,7 +66,7 @@ class Ledger:
         now = self._clock.now().timestamp()
         with self.health.writing(), self._engine.begin() as connection:
             take_turns(connection, "handrail ledger")
-            new = _insert_new(connection, batch.calls, now)
+            new = _insert_new(connection, source, batch.calls, now)
             agents = {call.agent for call in new} | {count.agent for count in batch.counts}
             counts = Counts(self._settings, LabelSets.of(connection, agents))
             for call in new:
@@ -120,15 +120,13 @@ class Ledger:
             self._stored_calls += change
 
 
-def _insert_new(connection: Connection, calls: Iterable[Call], now: float) -> list[Call]:
-    """Insert or ignore; the calls that were not there before, in the order they ended."""
+def _insert_new(connection: Connection, source: str, calls: Iterable[Call], now: float) -> list[Call]:
+    """Insert what is not there yet, in the order the calls ended; no other transaction writes meanwhile."""
     ordered = sorted({call.id: call for call in calls}.values(), key=lambda call: (call.finished_at, call.id))
-    if not ordered:
-        return []
-    insert = dialect_insert(connection.dialect.name, calls_table)
-    statement = insert.on_conflict_do_nothing().returning(calls_table.c.id)
-    inserted = set(connection.scalars(statement, [_row(call, now) for call in ordered]))
-    return [call for call in ordered if call.id in inserted]
+    known = known_calls(connection, source, [call.id for call in ordered])
+    new = [call for call in ordered if call.id not in known] if known else ordered
+    insert_calls(connection, [_row(call, now) for call in new])
+    return new
 
 
 def _row(call: Call, now: float) -> dict[str, Any]:

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Connection, Float, Index, Integer, MetaData, Table, Text, text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    bindparam,
+    select,
+    text,
+)
 from sqlalchemy.dialects import sqlite
 
 metadata = MetaData()
@@ -101,6 +115,11 @@ label_values_table = Table(
     Column("value", Text, primary_key=True),
 )
 
+_AT_ONCE = 500
+_KNOWN_CALLS = select(calls_table.c.id).where(
+    calls_table.c.source == bindparam("source"), calls_table.c.id.in_(bindparam("ids", expanding=True))
+)
+
 
 def dialect_insert(dialect: str, table: Table) -> Any:
     """INSERT with ON CONFLICT, which SQLite and PostgreSQL spell alike and SQLAlchemy has once for each."""
@@ -135,3 +154,28 @@ def _upsert(dialect: str, table: Table, add: tuple[str, ...]) -> Any:
         if column.name not in keys
     }
     return statement.on_conflict_do_update(index_elements=keys, set_=changes)
+
+
+def known_calls(connection: Connection, source: str, ids: Sequence[str]) -> set[str]:
+    """Which of these calls of a source are stored."""
+    found: set[str] = set()
+    for start in range(0, len(ids), _AT_ONCE):
+        values = {"source": source, "ids": ids[start : start + _AT_ONCE]}
+        found.update(connection.scalars(_KNOWN_CALLS, values))
+    return found
+
+
+def insert_calls(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """Insert calls that are not there. The driver takes the rows as they are; SQLAlchemy would look at each value."""
+    if rows:
+        connection.exec_driver_sql(_insert_call(connection.dialect.name), rows)
+
+
+@lru_cache(maxsize=2)
+def _insert_call(dialect: str) -> str:
+    """The statement with names in the place of values."""
+    if dialect != "postgresql":
+        return str(calls_table.insert().compile(dialect=sqlite.dialect(paramstyle="named")))
+    from sqlalchemy.dialects import postgresql
+
+    return str(calls_table.insert().compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from functools import lru_cache
+from operator import attrgetter
 from typing import NamedTuple
 
 from exporter.calls import TokenUsage
@@ -21,6 +22,9 @@ _ROOT = re.compile(
 )
 _WAIT = "n8n-nodes-base.wait"
 _UNKNOWN = TokenUsage()
+_NOTHING: Json = {}
+_BEGAN = attrgetter("began")
+_FAILED = frozenset({"error", "crashed", "canceled"})
 _HTTP = "n8n-nodes-base.httpRequest"
 # n8n tries a node with "retry on fail" 3 times where it says nothing else, and never more than 5 times.
 _DEFAULT_TRIES, _MOST_TRIES = 3, 5
@@ -37,8 +41,8 @@ def is_ai_root(node_type: str) -> bool:
 class Run(NamedTuple):
     """One run of one node, in epoch seconds whatever unit n8n recorded them in.
 
-    `roles` are the outputs and inputs by which it took part, e.g. main, ai_tool or ai_languageModel. A sub-run is one
-    that a root asked for, in contrast to a step of the main flow after it.
+    A sub-run is one that a root asked for, in contrast to a step of the main flow after it, as a tool, a model or
+    something else. A run has failed when n8n itself marks it so.
     """
 
     node: str
@@ -47,23 +51,10 @@ class Run(NamedTuple):
     began: float
     ended: float
     raw: Json
-    roles: tuple[str, ...]
+    failed: bool
     is_sub_run: bool
-
-    @property
-    def start(self) -> datetime:
-        """When it began."""
-        return datetime.fromtimestamp(self.began, UTC)
-
-    @property
-    def end(self) -> datetime:
-        """When it ended."""
-        return datetime.fromtimestamp(self.ended, UTC)
-
-    @property
-    def failed(self) -> bool:
-        """Whether n8n itself marks the run as not having succeeded."""
-        return self.raw.get("executionStatus") in ("error", "crashed", "canceled") or bool(self.raw.get("error"))
+    is_tool: bool
+    is_model: bool
 
     @property
     def error(self) -> object:
@@ -75,10 +66,6 @@ class Run(NamedTuple):
         """The agent's own counters."""
         return mapping(mapping(self.raw.get("metadata")).get("tracing"))
 
-    def plays(self, role: str) -> bool:
-        """Whether the node served a root in this role, e.g. ai_tool or ai_languageModel."""
-        return role in self.roles
-
     @property
     def is_wait(self) -> bool:
         """Whether the run only waited."""
@@ -88,22 +75,22 @@ class Run(NamedTuple):
     def asked_by(self) -> tuple[str, int] | None:
         """The node and run that this run came from."""
         source = self.raw.get("source")
-        first = mapping(source[0]) if isinstance(source, list) and source else {}
+        first = mapping(source[0]) if isinstance(source, list) and source else _NOTHING
         name, number = first.get("previousNode"), first.get("previousNodeRun")
         return (name, number if isinstance(number, int) else 0) if isinstance(name, str) else None
 
-    def items(self, output: str = "main") -> Iterator[Json]:
+    def items(self, output: str = "main") -> list[Json]:
         """The JSON of every item in every branch of an output."""
         branches = mapping(self.raw.get("data")).get(output)
-        for branch in listing(branches):
-            for item in listing(branch):
-                yield mapping(mapping(item).get("json"))
+        if not isinstance(branches, list):
+            return []
+        return [mapping(mapping(item).get("json")) for branch in branches for item in listing(branch)]
 
     def usage(self) -> TokenUsage:
         """The tokens that this run itself recorded; unknown when it recorded none."""
-        if metered := mapping(mapping(self.raw.get("metadata")).get("tokenUsage")):
+        if "metadata" in self.raw and (metered := mapping(mapping(self.raw["metadata"]).get("tokenUsage"))):
             return _usage(metered.get("inputTokens"), metered.get("outputTokens"), estimate=False)
-        if self.plays("ai_languageModel"):
+        if self.is_model:
             return add_usages(_model_usage(item) for item in self.items("ai_languageModel"))
         if self.node_type == _HTTP:
             return add_usages(_http_usage(item) for item in self.items())
@@ -153,32 +140,31 @@ class Runs:
     """
 
     def __init__(self, execution: Json, *, since: datetime | None = None) -> None:
-        workflow = mapping(execution.get("workflowData"))
-        nodes = workflow.get("nodes")
-        named = [mapping(node) for node in listing(nodes)]
-        self.nodes = {str(node["name"]): node for node in named if "name" in node}
-        result = mapping(mapping(execution.get("data")).get("resultData"))
-        recorded = mapping(result.get("runData"))
-        found = [run for name, runs in recorded.items() for run in self._runs_of(name, runs)]
-        floor = since.timestamp() if since else 0.0
-        self.all = sorted((run for run in found if run.began >= floor), key=lambda run: run.began)
+        found = listing(mapping(execution.get("workflowData")).get("nodes"))
+        self.nodes = {str(node["name"]): node for node in map(mapping, found) if "name" in node}
+        recorded = mapping(mapping(mapping(execution.get("data")).get("resultData")).get("runData"))
+        self.all = self._read(recorded, since.timestamp() if since else 0.0)
         # A root that another root used as a tool is a sub-node of that one.
-        self.roots = [run for run in self.all if is_ai_root(run.node_type) and not run.is_sub_run]
-        self._by_place = {(run.node, run.run_index): run for run in self.all}
-        self._below = self._by_root()
+        self.roots = [run for run in self.all if not run.is_sub_run and is_ai_root(run.node_type)]
+        self._below = self._by_root() if self.roots else {}
 
-    def _runs_of(self, name: str, runs: object) -> Iterator[Run]:
-        node_type = str(self.nodes.get(name, {}).get("type", ""))
-        for index, found in enumerate(listing(runs)):
-            raw = mapping(found)
-            began, took = number(raw.get("startTime")), number(raw.get("executionTime")) or 0.0
-            if began is None:
-                continue
-            start = began if began < _SECONDS_UNTIL else began / 1000
-            end = start + took / 1000
-            if end < _END_OF_TIME:
-                roles = (*mapping(raw.get("data")), *mapping(raw.get("inputOverride")))
-                yield Run(name, node_type, index, start, end, raw, roles, _has_ai_role(roles))
+    def _read(self, recorded: Json, floor: float) -> list[Run]:
+        """All runs that began at `floor` or later, by when they began."""
+        found = []
+        for name, runs in recorded.items():
+            node_type = str(self.nodes.get(name, _NOTHING).get("type", ""))
+            for index, raw in enumerate(map(mapping, listing(runs))):
+                began, took = number(raw.get("startTime")), number(raw.get("executionTime")) or 0.0
+                if began is None:
+                    continue
+                start = began if began < _SECONDS_UNTIL else began / 1000
+                end = start + took / 1000
+                if floor <= start and end < _END_OF_TIME:
+                    failed = raw.get("executionStatus") in _FAILED or bool(raw.get("error"))
+                    roles = (*mapping(raw.get("data")), *mapping(raw.get("inputOverride")))
+                    found.append(Run(name, node_type, index, start, end, raw, failed, *_parts_of(roles)))
+        found.sort(key=_BEGAN)
+        return found
 
     def below(self, root: Run) -> list[Run]:
         """The sub-node runs of a root's run, also those of sub-nodes of sub-nodes."""
@@ -190,19 +176,20 @@ class Runs:
         for root in self.roots:
             last[root.node] = max(root.run_index, last.get(root.node, 0))
         below: dict[tuple[str, int], list[Run]] = defaultdict(list)
+        by_place = {(run.node, run.run_index): run for run in self.all}
         for run in self.all:
-            if run.is_sub_run and (owner := self._owner(run)) and owner[0] in last:
+            if run.is_sub_run and (owner := self._owner(run, by_place)) and owner[0] in last:
                 below[owner[0], min(owner[1], last[owner[0]])].append(run)
         return below
 
-    def _owner(self, run: Run) -> tuple[str, int] | None:
+    def _owner(self, run: Run, by_place: Mapping[tuple[str, int], Run]) -> tuple[str, int] | None:
         seen: Run | None = run
         for _ in range(len(self.nodes) + 1):
             if seen is None or not seen.is_sub_run or (asked_by := seen.asked_by) is None:
                 return None
             if is_ai_root(str(self.nodes.get(asked_by[0], {}).get("type", ""))):
                 return asked_by
-            seen = self._by_place.get(asked_by)
+            seen = by_place.get(asked_by)
         return None
 
     def continues_on_error(self, run: Run) -> bool:
@@ -215,7 +202,7 @@ class Runs:
         node = self.nodes.get(root.node, {})
         if node.get("retryOnFail") is not True:
             return 0
-        failed = sum(run.failed and not run.plays("ai_tool") for run in self.below(root))
+        failed = sum(run.failed and not run.is_tool for run in self.below(root))
         tries = node.get("maxTries")
         most = tries if isinstance(tries, int) else _DEFAULT_TRIES
         return max(0, min(failed - root.failed, most - 1, _MOST_TRIES - 1))
@@ -231,8 +218,9 @@ class Runs:
 
 
 @lru_cache(maxsize=1024)
-def _has_ai_role(roles: tuple[str, ...]) -> bool:
-    return any(role.startswith("ai_") for role in roles)
+def _parts_of(roles: tuple[str, ...]) -> tuple[bool, bool, bool]:
+    """By the outputs and inputs of a run: whether it is a sub-run, a tool's and a model's."""
+    return any(role.startswith("ai_") for role in roles), "ai_tool" in roles, "ai_languageModel" in roles
 
 
 @lru_cache(maxsize=1024)

@@ -30,7 +30,8 @@ def number(value: object) -> float | None:
     """A number from 0 to 10^15, also when it is written as text; None for anything else, infinity and NaN included."""
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         value = float(value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    # JSON has no subclass of a number, but in Python a truth value is one.
+    if type(value) is not int and type(value) is not float:
         return None
     return float(value) if 0 <= value <= _MOST else None
 

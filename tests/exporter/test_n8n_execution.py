@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from exporter.calls import Call, TokenUsage
-from exporter.sources.n8n_execution import Origin, Unreadable, calls_of, compile_path
+from exporter.sources.n8n_execution import Origin, Unreadable, calls_of, finder
 
 ORIGIN = Origin("n8n/main", "a", base_url="https://n8n.example.com", confidence="$.confidence")
 UNKNOWN = TokenUsage()
@@ -229,4 +229,20 @@ def test_confidence_is_read_from_the_answer(contracts: Path, output: object, con
 def test_a_broken_confidence_path_is_named() -> None:
     """A typo in the configuration is reported with the path that cannot be read."""
     with pytest.raises(ValueError, match="not a JSONPath"):
-        compile_path("$.[")
+        finder("$.[")
+
+
+@pytest.mark.parametrize(
+    "answer", [{"confidence": 0.5}, {"confidence": None}, {"a": 1}, {}, [{"confidence": 1}], "confidence", 3, None]
+)
+def test_a_plain_path_finds_what_its_long_form_finds(answer: object) -> None:
+    """The short way that most teams write is only faster."""
+    assert finder("$.confidence")(answer) == finder("$['confidence']")(answer)
+
+
+@pytest.mark.parametrize("text", ['{"confidence": 0.7}', ' \n{"confidence": 0.7}', '```json\n{"confidence": 0.7}\n```'])
+def test_an_answer_in_json_is_told_from_prose(contracts: Path, text: str) -> None:
+    """JSON is read with spaces before it and in a fence."""
+    execution = copy.deepcopy(recording(contracts, "exec_agent_low_confidence"))
+    execution["data"]["resultData"]["runData"]["AI Agent"][0]["data"]["main"][0][0]["json"]["output"] = text
+    assert only(execution).confidence == 0.7

@@ -26,7 +26,7 @@ $(shell test -x $(VENV)/bin/python || rm -f $(RUNTIME) $(DEV))
 unexport PORT_OFFSET
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs foreground drill test test-rules test-n8n test-faults lint format generate check-generated clean \
+.PHONY: help up down status logs foreground drill test test-rules test-n8n test-faults bench lint format generate check-generated clean \
 	tools tools-3 lock python
 
 help: ## List what make can do
@@ -75,6 +75,9 @@ test-n8n: $(DEV) ## Run the tests against a real n8n
 test-faults: $(DEV) ## Kill the exporter 200 times while calls come, with a real Prometheus (about 5 minutes)
 	@$(RUN) stack tools >/dev/null || echo "This needs Prometheus." >&2
 	@$(VENV)/bin/python -m pytest tests/faults -m faults -p no:xdist
+
+bench: $(DEV) ## Measure speed and size, as ratios (about 10 minutes; leave the machine alone meanwhile)
+	@$(VENV)/bin/python -m bench
 
 lint: $(DEV) ## Check style and types
 	@$(VENV)/bin/ruff check .

@@ -1,14 +1,13 @@
 """How much does "on disk before 200" cost? Ratio of acknowledging to the same server answering without storage.
 
-    python bench/webhook_ack.py [--requests 600] [--threads 8]
+    python -m bench.webhook_ack [requests] [threads]
 
 Both sides run in this process, one after the other in alternating rounds, over real sockets and with the same
-requests. Prints the median of the rounds' ratios; no absolute time, because machines differ.
+requests.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import pathlib
 import statistics
@@ -22,10 +21,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import uvicorn
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-
 from alerting.receiver.app import Receiver, assemble
 from alerting.receiver.inbox import Inbox
+from bench.measure import Row, print_rows
 from handrail.clock import SystemClock
 from handrail.http import build_client
 from handrail.settings import parse
@@ -88,28 +86,23 @@ def seconds(url: str, requests: int, threads: int) -> float:
     return took
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=600)
-    parser.add_argument("--threads", type=int, default=8)
-    args = parser.parse_args()
+def rows(requests: int = 600, threads: int = 8) -> list[Row]:
+    """The median of the rounds' ratios."""
     store: Callable[[Inbox, bytes], None] = Inbox.accept
     with tempfile.TemporaryDirectory() as folder:
         receiver = receiver_in(folder)
         server, url = serve(receiver)
         ratios = []
-        seconds(url, args.requests // 4, args.threads)
+        seconds(url, requests // 4, threads)
         for _ in range(ROUNDS):
             Inbox.accept = lambda self, body: None  # type: ignore[method-assign] - the baseline: the same, unstored
-            without = seconds(url, args.requests, args.threads)
+            without = seconds(url, requests, threads)
             Inbox.accept = store  # type: ignore[method-assign]
-            ratios.append(seconds(url, args.requests, args.threads) / without)
+            ratios.append(seconds(url, requests, threads) / without)
         server.should_exit = True
         receiver.engine.dispose()
-    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-    print(f"acknowledged on disk / answered without storage: {statistics.median(ratios):.2f} (of {ROUNDS}: {spread})")
+    return [Row("webhook: acknowledged on disk", statistics.median(ratios), "the same server, without storing")]
 
 
 if __name__ == "__main__":
-    main()
+    print_rows(rows(*map(int, sys.argv[1:])))

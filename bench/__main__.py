@@ -1,0 +1,10 @@
+"""All benchmarks, one after the other, with their goals: `make bench`. Nothing else should be busy meanwhile."""
+
+from __future__ import annotations
+
+from bench import at_rest, ingest, scrape, webhook_ack
+from bench.measure import print_rows
+
+if __name__ == "__main__":
+    for benchmark in (ingest, scrape, at_rest, webhook_ack):
+        print_rows(benchmark.rows())

@@ -63,7 +63,16 @@ GAUGES: tuple[Family, ...] = (
     Family("waiting_calls", "Calls that have begun and wait, e.g. for an approval or a time.", ("agent",)),
     Family("queued_calls", "Calls that were asked for and have not begun.", ("agent",)),
     Family("agent_hidden_outcomes", "Whether executions that end so are not saved.", ("agent", "outcome")),
-    Family("agent_schedule_interval_seconds", "The longest silence that the agent's schedule plans.", ("agent",)),
+    Family(
+        "newest_running_call_timestamp_seconds",
+        "When the newest of the calls that run or wait began; 0 is none.",
+        ("agent",),
+    ),
+    Family(
+        "source_read_until_timestamp_seconds",
+        "Calls that ended before this time are counted, all of them.",
+        ("source",),
+    ),
     Family("worker_cpu_seconds", "Processor time of a Worker's invocations.", ("source", "worker", "percentile")),
     Family("worker_wall_seconds", "Time that a Worker's invocations took.", ("source", "worker", "percentile")),
     Family("source_dataset_up", "Whether a dataset was read when it was last tried.", ("source", "dataset")),

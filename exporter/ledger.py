@@ -75,7 +75,7 @@ class Ledger:
                 counts.add_count(count)
             counts.store(connection)
             advance_streaks(connection, new, self._settings, now)
-            store_standing(connection, source, batch, now)
+            store_standing(connection, source, batch, self._settings, now)
         self._count_stored(len(new))
         return len(new)
 

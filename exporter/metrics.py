@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from exporter.counts import confidence_bounds, duration_bounds
 from exporter.errors import REASONS
 from exporter.executions import Heaviest
+from exporter.expectation_metrics import about_expectations
 from exporter.families import AGENT_COUNTERS, GAUGES, SOURCE_COUNTERS, Family
 from exporter.health import SourceHealth
 from exporter.label_sets import OTHER
@@ -117,6 +118,7 @@ class LedgerCollector:
         yield from (_histogram(histogram, agents, snapshot, hold) for histogram in self._histograms)
         yield from _about_streaks(agents, snapshot, hold)
         yield from _about_executions(agents, snapshot)
+        yield from about_expectations({agent.name for agent in agents}, snapshot, self._settings)
         yield from self._about_sources(snapshot)
         yield from (_source_counter(counter, self._watched, totals[counter.name], hold) for counter in SOURCE_COUNTERS)
         yield from (_readings(family, agents, self._watched, snapshot) for family in GAUGES)
@@ -173,14 +175,16 @@ class LedgerCollector:
             "Executions or requests the source had and could not show, since the beginning.",
             "source",
         )
+        last_gap = _gauge("source_coverage_gap_last_timestamp_seconds", "When that last grew; 0 is never.", "source")
         visible = _gauge("source_visible_workflows", "Workflows that the source's key may see.", "source")
         for health in self._health:
             state = snapshot.sources.get(health.name)
             last.add_metric((health.name,), state.last_success if state else 0)
             gap.add_metric((health.name,), state.gap if state else 0)
+            last_gap.add_metric((health.name,), state.last_gap if state else 0)
             if state and state.visible_workflows is not None:
                 visible.add_metric((health.name,), state.visible_workflows)
-        yield from (last, gap, visible)
+        yield from (last, gap, last_gap, visible)
 
 
 def _histograms(settings: Settings) -> tuple[_Histogram, ...]:

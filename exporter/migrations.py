@@ -73,4 +73,13 @@ def _order_of_ingestion(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE INDEX calls_by_ingestion ON calls (ingested_at)")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _tools_and_executions, _order_of_ingestion)
+def _expectations(connection: Connection) -> None:
+    """By which plan agents are expected to be called and since when, and when sources last had a gap."""
+    connection.exec_driver_sql(
+        "CREATE TABLE expectations (agent TEXT NOT NULL, source TEXT NOT NULL, basis TEXT NOT NULL, "
+        "plan TEXT NOT NULL, enabled BOOLEAN NOT NULL, since FLOAT NOT NULL, PRIMARY KEY (agent))"
+    )
+    connection.exec_driver_sql("CREATE TABLE gaps (source TEXT NOT NULL, last FLOAT NOT NULL, PRIMARY KEY (source))")
+
+
+MIGRATIONS: tuple[Migration, ...] = (_first, _tools_and_executions, _order_of_ingestion, _expectations)

@@ -12,9 +12,18 @@ from functools import lru_cache
 from sqlalchemy import Connection, select
 
 from exporter.executions import Heaviest, heaviest
+from exporter.expectation import Expected, expectations_of
 from exporter.storage import Storage, measure
 from exporter.streaks import Streak, streaks_of
-from exporter.tables import agents_table, buckets_table, gauges_table, shown_table, sources_table, totals_table
+from exporter.tables import (
+    agents_table,
+    buckets_table,
+    gaps_table,
+    gauges_table,
+    shown_table,
+    sources_table,
+    totals_table,
+)
 
 # An execution that ended longer ago says nothing about a loop that runs now.
 RECENT = timedelta(minutes=10)
@@ -33,11 +42,12 @@ class AgentState:
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
-    """What is stored about a source; `last_success` is 0 before its first."""
+    """What is stored about a source; `last_success` and `last_gap` are 0 before the first."""
 
     last_success: float
     gap: int
     visible_workflows: int | None
+    last_gap: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,7 @@ class Snapshot:
     gauges: Mapping[tuple[str, tuple[tuple[str, str], ...]], float] = field(default_factory=dict)
     heaviest: Mapping[str, Heaviest] = field(default_factory=dict)
     storage: Storage = field(default_factory=Storage)
+    expected: Mapping[str, Expected] = field(default_factory=dict)
 
 
 def take(connection: Connection, now: datetime) -> Snapshot:
@@ -60,6 +71,7 @@ def take(connection: Connection, now: datetime) -> Snapshot:
     buckets: dict[tuple[str, str], dict[float, int]] = defaultdict(dict)
     for metric, agent, le, observations in connection.execute(select(buckets_table)):
         buckets[metric, agent][le] = observations
+    last_gaps: dict[str, float] = {row.source: row.last for row in connection.execute(select(gaps_table))}
     return Snapshot(
         totals={
             (metric, agent, _pairs(labels)): value
@@ -72,13 +84,14 @@ def take(connection: Connection, now: datetime) -> Snapshot:
             for row in connection.execute(select(agents_table))
         },
         sources={
-            row.source: SourceState(row.last_success, row.gap, row.visible_workflows)
+            row.source: SourceState(row.last_success, row.gap, row.visible_workflows, last_gaps.get(row.source, 0.0))
             for row in connection.execute(select(sources_table))
         },
         shown=frozenset(connection.scalars(select(shown_table.c.series))),
         gauges={(row.metric, _pairs(row.labels)): row.value for row in connection.execute(select(gauges_table))},
         heaviest=heaviest(connection, (now - RECENT).timestamp()),
         storage=measure(connection),
+        expected=expectations_of(connection),
     )
 
 

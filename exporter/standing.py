@@ -7,15 +7,20 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, update
 
+from exporter.expectation import store_expectations
 from exporter.sources import Batch
-from exporter.tables import agents_table, gauges_table, insert_or_ignore, sources_table
+from exporter.tables import agents_table, gaps_table, gauges_table, insert_or_ignore, sources_table, upsert
+from handrail.settings import Settings
 
 
-def store_standing(connection: Connection, source: str, batch: Batch, now: float) -> None:
+def store_standing(connection: Connection, source: str, batch: Batch, settings: Settings, now: float) -> None:
     """Replace what the source said before."""
     _store_agents(connection, source, batch)
     _store_source(connection, source, batch, now)
     _store_gauges(connection, source, batch)
+    store_expectations(connection, source, batch, settings, now)
+    if batch.gap > 0:
+        upsert(connection, gaps_table, [{"source": source, "last": now}], add=())
 
 
 def _store_agents(connection: Connection, source: str, batch: Batch) -> None:

@@ -106,6 +106,22 @@ gauges_table = Table(
     Column("labels", Text, primary_key=True),
     Column("value", Float, nullable=False),
 )
+expectations_table = Table(
+    "expectations",
+    metadata,
+    Column("agent", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("basis", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("since", Float, nullable=False),
+)
+gaps_table = Table(
+    "gaps",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("last", Float, nullable=False),
+)
 shown_table = Table("shown", metadata, Column("series", Text, primary_key=True))
 label_values_table = Table(
     "label_values",

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from handrail.fields import Model, Name, WithSecrets
+from handrail.schedule import Cron, Every, Schedule, parse_schedule
 from handrail.secret import Secret
 
 
@@ -78,11 +79,18 @@ class Agent(WithSecrets):
     source: N8nAgent | GatewayAgent = Field(alias="from")
     sla: str = "default"
     owner: str | None = None
-    schedule: str | None = None
+    schedule: Schedule | None = None
     confidence: str | None = None
     kill_switch: N8nSwitch | EnvFileSwitch | None = None
     kill_on: tuple[str, ...] = ()
     handoff_token: Secret | None = None
+
+    @field_validator("schedule", mode="before")
+    @classmethod
+    def _planned(cls, value: Any) -> Any:
+        if value is None or isinstance(value, Every | Cron):
+            return value
+        return parse_schedule(str(value))
 
     @field_validator("source", "kill_switch", mode="before")
     @classmethod

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -142,6 +142,15 @@ class StuckSla(Model):
     after: PositiveDuration = timedelta(minutes=30)
 
 
+class SilentSla(Model):
+    """How long after its time a call may come. Where no schedule is known, an hour in which at least `min_calls` are
+    usual may not be without any.
+    """
+
+    grace: PositiveDuration = timedelta(minutes=15)
+    min_calls: int = Field(default=10, ge=1)
+
+
 class RunawaySla(Model):
     """How much one execution may do before it is taken for a loop."""
 
@@ -161,3 +170,10 @@ class Sla(Model):
     confidence: ConfidenceSla = ConfidenceSla()
     stuck: StuckSla = StuckSla()
     runaway: RunawaySla = RunawaySla()
+    silent: SilentSla | None = SilentSla()
+
+    @field_validator("silent", mode="before")
+    @classmethod
+    def _may_be_off(cls, value: Any) -> Any:
+        """YAML reads a bare `off` as false."""
+        return None if value is False or value == "off" else value

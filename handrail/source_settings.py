@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator
 
 from handrail.fields import Duration, Model, Name, PositiveDuration, Ratio, Url, WithSecrets
+from handrail.schedule import is_timezone
 from handrail.secret import Secret
 
 
@@ -28,6 +29,12 @@ def _scrapeable(value: str) -> str:
     return value
 
 
+def _known_zone(value: str) -> str:
+    if not is_timezone(value):
+        raise ValueError(f"{value!r} is not a time zone; write what n8n has in GENERIC_TIMEZONE, e.g. Europe/Berlin")
+    return value
+
+
 class N8nSource(WithSecrets):
     """One n8n, read through its public API."""
 
@@ -37,6 +44,7 @@ class N8nSource(WithSecrets):
     discover: bool = False
     exclude: tuple[str, ...] = ()
     poll_interval: PositiveDuration = timedelta(seconds=10)
+    timezone: Annotated[str, AfterValidator(_known_zone)] | None = None
     metrics_url: Annotated[Url, AfterValidator(_scrapeable)] | None = None
 
 

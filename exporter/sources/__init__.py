@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal, Protocol, get_args
 
 from exporter.calls import Call
+from handrail.schedule import Schedule
 
 State = dict[str, Any]
 
@@ -80,7 +81,8 @@ class Batch:
     `agents` are the discovered ones that exist, `enabled` says of any agent whether it is switched on, `gap` is how
     many calls the source had and can no longer show. `trouble` is a failure after the part that is reported here was
     read: the part is good, and the poll as a whole still counts as failed. `counts` are added to the totals in the
-    same transaction. `gauges` replace all that the source reported before; None leaves them as they are.
+    same transaction. `plans` are what agents' own triggers plan. `gauges` replace all that the source reported before;
+    None leaves them as they are.
     """
 
     state: State
@@ -90,6 +92,7 @@ class Batch:
     enabled: Mapping[str, bool] = field(default_factory=dict)
     gap: int = 0
     counts: tuple[Count, ...] = ()
+    plans: Mapping[str, tuple[Schedule, ...]] = field(default_factory=dict)
     gauges: tuple[Gauge, ...] | None = None
     visible_workflows: int | None = None
     trouble: SourceDown | None = None

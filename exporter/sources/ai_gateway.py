@@ -86,7 +86,7 @@ class AiGatewaySource:
             calls=tuple(found.calls),
             agents=frozenset(found.discovered),
             counts=(Count("source_unreadable_rows", found.unreadable, labels={"source": self.name}),),
-            gauges=tuple(self._gauges(cursors)),
+            gauges=(*self._gauges(cursors), *self._read_until(cursors.values())),
             trouble=found.trouble,
         )
 
@@ -178,6 +178,13 @@ class AiGatewaySource:
                 yield Gauge("source_backend", float(chosen), labels | {"backend": choice})
             if cursor.settings and cursor.settings.collects_logs is not None:
                 yield Gauge("gateway_logs_enabled", float(cursor.settings.collects_logs), labels)
+
+    def _read_until(self, cursors: Iterable[Cursor]) -> Iterable[Gauge]:
+        """Of the gateway that was read least far; of one that collects no logs nothing is known at any time."""
+        found = list(cursors)
+        if found and all(one.settings is None or one.settings.collects_logs is not False for one in found):
+            until = min(one.stopped or one.reached for one in found)
+            yield Gauge("source_read_until_timestamp_seconds", until.timestamp(), {"source": self.name})
 
     def _now(self) -> datetime:
         return self._clock.now() + (self._fetch.skew or timedelta(0))

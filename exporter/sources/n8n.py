@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from exporter.calls import Call
 from exporter.sources import Batch, Count, Gauge, SourceDown, State
@@ -22,6 +23,7 @@ from exporter.sources.n8n_standing import gauges, running
 from exporter.sources.n8n_state import Cursor
 from exporter.sources.n8n_watch import Watch, watch
 from exporter.sources.n8n_workflows import Workflow
+from exporter.sources.reading import moment
 from handrail.agent_settings import Agent, N8nAgent
 from handrail.clock import Clock
 from handrail.http import HttpClient
@@ -76,7 +78,7 @@ class N8nSource:
 
     def poll(self, state: State) -> Batch:
         """What has ended since `state`. SourceDown when the lists cannot be read; details may fail one by one."""
-        cursor = Cursor.load(state)
+        cursor, began = Cursor.load(state), self._clock.now()
         self._read_workflows(at_most_every_s=_WORKFLOWS_AGE_S)
         found = follow(self._api, cursor)
         if found.anew:
@@ -105,7 +107,12 @@ class N8nSource:
                 *changed.counts,
                 *(Count("agent_hidden_calls", count, agent=name) for name, count in hidden.items()),
             ),
-            gauges=(*gauges(unfinished, self._workflows, watched.agents), *self._skew()),
+            plans={watched.agents[one.id].name: one.plan for one in self._workflows if one.id in watched.agents},
+            gauges=(
+                *gauges(unfinished, self._workflows, watched.agents),
+                *self._skew(),
+                *self._read_until(began, cursor),
+            ),
             visible_workflows=len(self._workflows),
             trouble=trouble,
         )
@@ -117,6 +124,13 @@ class N8nSource:
             Count("source_executions", found[status], labels={"source": self.name, "status": status})
             for status in sorted(TERMINAL)
         )
+
+    def _read_until(self, began: datetime, cursor: Cursor) -> Iterable[Gauge]:
+        """By n8n's clock. A run whose details are still to be read is not counted yet; one without a time: unknown."""
+        ends = [moment(row.get("stoppedAt")) for row in cursor.pending]
+        if None not in ends:
+            until = min([end for end in ends if end], default=began + (self._api.skew or timedelta(0)))
+            yield Gauge("source_read_until_timestamp_seconds", until.timestamp(), {"source": self.name})
 
     def _skew(self) -> tuple[Gauge, ...]:
         skew = self._api.skew

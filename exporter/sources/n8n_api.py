@@ -32,6 +32,7 @@ class N8nApi:
         client: HttpClient,
         on_request: Callable[[str], None],
     ) -> None:
+        self._timezone = settings.timezone
         self._fetch = Fetcher(
             client,
             credentials=lambda: {"X-N8N-API-KEY": settings.api_key.read()},
@@ -85,7 +86,9 @@ class N8nApi:
     def workflows(self) -> list[Workflow]:
         """Every workflow that the key may see."""
         pages = self._pages(_WORKFLOWS, {"limit": _PAGE, "excludePinnedData": "true"})
-        workflows = [workflow_of(row) if isinstance(row, Mapping) else None for page in pages for row in page]
+        workflows = [
+            workflow_of(row, self._timezone) if isinstance(row, Mapping) else None for page in pages for row in page
+        ]
         if None in workflows:
             raise SourceDown("wrong_shape", f"not a workflow on {_WORKFLOWS}")
         # Pages are cut by number, so that a workflow that moved meanwhile may stand on two of them.

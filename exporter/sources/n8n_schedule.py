@@ -25,26 +25,32 @@ _FORTNIGHT = timedelta(days=15)
 
 def schedule_interval(nodes: Iterable[object]) -> int | None:
     """The largest gap in seconds between two planned runs; None where nothing is planned or nobody can tell."""
-    gaps = [gap for node in nodes for gap in _gaps(mapping(node)) if gap]
+    gaps = [gap for node in nodes for gap in gaps_of(mapping(node)) if gap]
     return min(gaps, default=None)
 
 
-def _gaps(node: Json) -> Iterator[int | None]:
+def gaps_of(node: Json) -> Iterator[int | None]:
+    """The largest gap of each rule of a trigger; None for a rule that nobody understands."""
     parameters = mapping(node.get("parameters"))
     if node.get("disabled") is True:
         return
     match node.get("type"):
         case "n8n-nodes-base.scheduleTrigger":
-            # n8n leaves out what has its default: the rule is then one run a day.
-            rules = listing(mapping(parameters.get("rule", {"interval": [{}]})).get("interval"))
-            yield from (_rule_gap(mapping(rule)) for rule in rules)
+            yield from (gap for _rule, gap in rules_of(node))
         case "n8n-nodes-base.cron":
             times = listing(mapping(parameters.get("triggerTimes")).get("item"))
             yield from (_time_gap(mapping(time)) for time in times)
         case "n8n-nodes-base.interval":
             unit = {"seconds": 1, "minutes": _MINUTE, "hours": _HOUR}.get(str(parameters.get("unit", "seconds")))
-            count = _number(parameters.get("interval", 1))
+            count = schedule_number(parameters.get("interval", 1))
             yield count * unit if unit and count else None
+
+
+def rules_of(node: Json) -> Iterator[tuple[Json, int | None]]:
+    """The rules of a Schedule Trigger with the largest gap of each."""
+    # n8n leaves out what has its default: the rule is then one run a day.
+    rule = mapping(mapping(node.get("parameters")).get("rule", {"interval": [{}]}))
+    yield from ((mapping(one), _rule_gap(mapping(one))) for one in listing(rule.get("interval")))
 
 
 def _rule_gap(rule: Json) -> int | None:
@@ -52,7 +58,7 @@ def _rule_gap(rule: Json) -> int | None:
     field = rule.get("field", "days")
     if field == "cronExpression":
         return cron_gap(str(rule.get("expression", "")))
-    every = _number(rule.get(f"{field}Interval", {"seconds": 30, "minutes": 5}.get(str(field), 1)))
+    every = schedule_number(rule.get(f"{field}Interval", {"seconds": 30, "minutes": 5}.get(str(field), 1)))
     if not every:
         return None
     match field:
@@ -63,7 +69,7 @@ def _rule_gap(rule: Json) -> int | None:
         case "days":
             return every * _DAY
         case "weeks":
-            days = [day for day in map(_number, listing(rule.get("triggerAtDay", [0]))) if day is not None]
+            days = [day for day in map(schedule_number, listing(rule.get("triggerAtDay", [0]))) if day is not None]
             return _days_gap(days or list(range(7)), every)
         case "months" if every < 12 and 12 % every == 0:
             return cron_gap(f"0 0 {rule.get('triggerAtDayOfMonth', 1)} */{every} *")
@@ -87,7 +93,7 @@ def _days_gap(days: list[int], weeks: int) -> int:
 
 def _time_gap(time: Json) -> int | None:
     """A time of the older Cron node."""
-    value = _number(time.get("value", 2))
+    value = schedule_number(time.get("value", 2))
     match time.get("mode", "everyDay"):
         case "everyMinute":
             return _MINUTE
@@ -142,7 +148,7 @@ def _widest(places: list[int]) -> int:
     return max((later - earlier for earlier, later in pairwise(places)), default=0)
 
 
-def _number(value: object) -> int | None:
+def schedule_number(value: object) -> int | None:
     """A whole number that n8n may have written as text; None for an expression, and for what is none."""
     if isinstance(value, str) and value.strip().isdigit():
         value = int(value)

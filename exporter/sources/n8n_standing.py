@@ -29,12 +29,18 @@ def running(unfinished: Iterable[Row], agents: Mapping[str, WatchedAgent]) -> di
 def gauges(
     unfinished: Sequence[Row], workflows: Iterable[Workflow], agents: Mapping[str, WatchedAgent]
 ) -> Iterator[Gauge]:
-    """What waits and what is queued, which outcomes are hidden, and how long a schedule may be silent."""
+    """What waits and what is queued, the newest start, which outcomes are hidden, how long a schedule may be silent."""
     counts = {(metric, agent.name): 0 for metric in _WAITS.values() for agent in agents.values()}
     for name, row in _by_agent(unfinished, agents):
         if metric := _WAITS.get(row["status"]):
             counts[metric, name] += 1
     yield from (Gauge(metric, count, {"agent": name}) for (metric, name), count in counts.items())
+    newest = dict.fromkeys((agent.name for agent in agents.values()), 0.0)
+    for name, row in _by_agent(unfinished, agents):
+        # What is queued may never begin.
+        if row["status"] != "new" and (start := moment(row.get("startedAt"))):
+            newest[name] = max(newest[name], start.timestamp())
+    yield from (Gauge("newest_running_call_timestamp_seconds", at, {"agent": name}) for name, at in newest.items())
     for workflow in workflows:
         if (agent := agents.get(workflow.id)) is None:
             continue

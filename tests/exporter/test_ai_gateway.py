@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from exporter.calls import TokenUsage
-from exporter.sources import SourceDown
+from exporter.sources import Batch, SourceDown
 from tests.exporter.gateway_reading import CONFIG, OpenGateway, Reading
 
 
@@ -277,3 +277,28 @@ def test_one_gateway_that_fails_does_not_stop_another(open_gateway: OpenGateway)
     assert trouble is not None
     assert trouble.reason == "not_found"
     assert len(gateway.calls) == 1
+
+
+def read_until(batch: Batch) -> float | None:
+    """Up to when every call is counted; None where nobody knows."""
+    found = [one.value for one in batch.gauges or () if one.metric == "source_read_until_timestamp_seconds"]
+    return found[0] if found else None
+
+
+def test_what_is_held_back_and_what_is_late_is_not_read(gateway: Reading) -> None:
+    """After an outage of hours one poll reads a part: up to its end calls are known, and not up to the poll."""
+    reached = read_until(gateway.later(3600))
+    assert reached is not None
+    assert gateway.clock.now().timestamp() - 90 <= reached <= gateway.clock.now().timestamp()
+    behind = read_until(gateway.later(6 * 3600))
+    assert behind is not None
+    assert reached < behind < gateway.clock.now().timestamp() - 3600
+    for _ in range(20):
+        gateway.poll()
+    assert read_until(gateway.poll()) == pytest.approx(gateway.clock.now().timestamp(), abs=90)
+
+
+def test_of_a_gateway_without_logs_nothing_is_read(gateway: Reading) -> None:
+    """No call would ever be seen, so nothing can be said of silence."""
+    gateway.cloudflare.settings["collect_logs"] = False
+    assert read_until(gateway.later(2 * 3600)) is None

@@ -22,6 +22,7 @@ from exporter.metrics import LedgerCollector
 from exporter.sources import Batch, Count, Gauge, Running
 from handrail.clock import Clock
 from handrail.database import create_engine
+from handrail.schedule import Every
 from handrail.settings import Settings, parse
 
 SOURCE = "n8n/main"
@@ -213,7 +214,11 @@ def full(exporter: Exporter) -> bytes:
         running={"a": Running(1, NOW)},
         visible_workflows=1,
         counts=tuple(Count(family.name, labels=_any_labels(family)) for family in SOURCE_COUNTERS),
-        gauges=tuple(Gauge(family.name, 1, _any_labels(family)) for family in GAUGES),
+        gauges=(
+            *(Gauge(family.name, 1, _any_labels(family)) for family in GAUGES),
+            Gauge("agent_schedule_interval_seconds", 900, {"agent": "a"}),
+        ),
+        plans={"a": (Every(timedelta(minutes=15)),)},
     )
     exporter.scrape()
     return generate_latest(exporter.registry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from structlog.testing import capture_logs
 
 from drill.simulators.wire import Request, Response, json_response
 from exporter.sources.n8n_follow import MAX_LOOK_UPS
-from tests.exporter.n8n_reading import Reading
+from handrail.schedule import Cron
+from tests.exporter.n8n_reading import CONFIG, Reading
 
 Open = Callable[..., Reading]
 
@@ -159,6 +161,48 @@ def test_a_schedule_is_shown_while_it_is_live(open_reading: Open, clock: Any) ->
     reading.n8n.workflow(key).switch(None, now=clock.now(), at=clock.monotonic())
     batch = reading.poll()
     assert "agent_schedule_interval_seconds" not in {gauge.metric for gauge in batch.gauges or ()}
+
+
+def test_the_start_of_the_newest_run_is_a_sign_of_life(reading: Reading, clock: Any) -> None:
+    """Of those that run or wait; one that is queued has not begun, and may never."""
+    reading.n8n.start(reading.workflow(), status="running")
+    clock.advance(60)
+    reading.n8n.start(reading.workflow(), status="waiting")
+    newest = clock.now().timestamp()
+    clock.advance(60)
+    reading.n8n.start(reading.workflow(), status="new")
+    reading.poll()
+    assert reading.gauge("newest_running_call_timestamp_seconds") == pytest.approx(newest, abs=1)
+
+
+def test_what_is_still_to_be_read_is_not_read(reading: Reading, clock: Any) -> None:
+    """Calls are known up to the poll; while the details of a run cannot be had, up to the end of that run only."""
+    reading.poll()
+    until = reading.gauge("source_read_until_timestamp_seconds", source="n8n/main")
+    assert until == pytest.approx(clock.now().timestamp(), abs=1)
+    reading.n8n.call(reading.workflow())
+    ended = clock.now().timestamp()
+    clock.advance(600)
+    reading.front.instead = lambda request: Response(500) if "includeData" in request.query else None
+    reading.poll()
+    assert reading.gauge("source_read_until_timestamp_seconds", source="n8n/main") <= ended + 5
+    reading.front.instead = lambda _request: None
+    reading.poll()
+    until = reading.gauge("source_read_until_timestamp_seconds", source="n8n/main")
+    assert until == pytest.approx(clock.now().timestamp(), abs=1)
+
+
+def test_the_plan_of_a_live_workflow_is_reported(open_reading: Open, clock: Any) -> None:
+    """By the time zone of the workflow, else by that of its n8n; what is unpublished plans nothing."""
+    reading = open_reading(CONFIG.replace("poll_interval: 2s", "poll_interval: 2s, timezone: Asia/Kolkata"))
+    nine = {"field": "cronExpression", "expression": "0 9 * * 1-5"}
+    key = reading.n8n.add_workflow("Invoice summary", schedule=[nine])
+    assert reading.poll().plans == {"invoices": (Cron("0 9 * * 1-5", "Asia/Kolkata", timedelta(minutes=1)),)}
+    reading.n8n.workflow(key).settings["timezone"] = "Europe/Berlin"
+    clock.advance(60)
+    assert reading.poll().plans == {"invoices": (Cron("0 9 * * 1-5", "Europe/Berlin", timedelta(minutes=1)),)}
+    reading.n8n.workflow(key).switch(None, now=clock.now(), at=clock.monotonic())
+    assert reading.poll().plans == {"invoices": ()}
 
 
 def test_retries_and_iterations_reach_the_call(open_reading: Open) -> None:

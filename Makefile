@@ -26,7 +26,7 @@ $(shell test -x $(VENV)/bin/python || rm -f $(RUNTIME) $(DEV))
 unexport PORT_OFFSET
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs foreground drill test test-rules test-n8n test-faults bench lint format generate check-generated clean \
+.PHONY: help up down status logs foreground drill test test-rules test-slow test-n8n test-faults bench lint format generate check-generated clean \
 	tools tools-3 lock python
 
 help: ## List what make can do
@@ -63,11 +63,15 @@ endif
 
 test: $(DEV) ## Run the tests
 	@$(RUN) stack tools >/dev/null || echo "Tests that need Prometheus or Alertmanager are going to say so." >&2
-	@$(VENV)/bin/python -m pytest tests -m "not n8n and not faults" -n auto --dist loadfile
+	@$(VENV)/bin/python -m pytest tests -m "not n8n and not faults and not slow" -n auto --dist loadfile
 
 test-rules: $(RUNTIME) ## Prove the rules of CONFIG, or of the example, on every Prometheus unpacked here
 	@$(RUN) test-rules --config $(or $(CONFIG),handrail.example.yaml) \
 		$(patsubst %,--promtool %,$(wildcard $(STATE)/bin/usr/bin/promtool $(STATE)/bin-3/usr/bin/promtool))
+
+test-slow: $(DEV) ## Run the tests that take a minute each, and every property with many examples
+	@$(RUN) stack tools >/dev/null || echo "Tests that need Prometheus or Alertmanager are going to say so." >&2
+	@HANDRAIL_TIMES=6 $(VENV)/bin/python -m pytest tests -m "slow or property" -n auto --dist load
 
 test-n8n: $(DEV) ## Run the tests against a real n8n
 	@$(VENV)/bin/python -m pytest tests/n8n -m n8n -o addopts="--import-mode=importlib -q --strict-markers"

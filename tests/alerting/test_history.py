@@ -25,7 +25,7 @@ from handrail.http import build_client, read_json
 from handrail.settings import Settings, parse
 from stack.history import PrometheusData, load
 
-pytestmark = pytest.mark.tools
+pytestmark = [pytest.mark.tools, pytest.mark.slow]
 
 CONFIG = """
 sources: {{n8n: [{{name: main, url: "{n8n}", api_key_file: "{folder}/key", poll_interval: 1s}}]}}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from drill.simulators.wire import Request, Response, json_response
 from tests.conftest import FakeClock
 from tests.exporter.gateway_reading import CONFIG, Reading, gateway_reading
+from tests.thorough import examples
 
 # A row may appear as late as windows overlap.
 _LATEST_S = 290
@@ -81,7 +82,8 @@ faults = st.tuples(st.just("fault"), st.sampled_from(_FAULTS), st.integers(1, 4)
 
 
 @pytest.mark.parametrize("system", ["legacy", "observability"])
-@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@pytest.mark.property
+@settings(max_examples=examples(6), deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(st.lists(st.one_of(requests, waits, faults), min_size=3, max_size=8), st.integers(0, 2**32))
 def test_each_request_is_counted_once(system: Any, actions: list[Any], seed: int) -> None:
     """From either log, also across refusals in the middle of a window."""

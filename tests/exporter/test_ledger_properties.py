@@ -28,6 +28,7 @@ from handrail.settings import parse
 from tests.exporter.crashing import Mortal
 from tests.exporter.making import CONFIG, SCHEMAS, SOURCE, StandingClock, batch, call, load
 from tests.postgresql import NewDatabase
+from tests.thorough import examples
 
 AGENTS = ("a", "b")
 TOTAL = 16
@@ -191,7 +192,8 @@ def play(world: World, steps: list[tuple[object, ...]]) -> None:
             world.check()
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.property
+@settings(max_examples=examples(15), deadline=None)
 @given(steps=st.lists(_steps, max_size=10), slow=st.lists(st.booleans(), min_size=TOTAL, max_size=TOTAL))
 def test_any_interleaving_counts_each_call_once(
     mortal: Mortal, steps: list[tuple[object, ...]], slow: list[bool]
@@ -209,7 +211,8 @@ def test_any_interleaving_counts_each_call_once(
     )
 
 
-@settings(max_examples=12, deadline=None)
+@pytest.mark.property
+@settings(max_examples=examples(8), deadline=None)
 @given(data=st.data(), size=st.integers(2, 6))
 def test_pages_that_shift_while_they_are_read_count_each_call_once(
     mortal: Mortal, data: st.DataObject, size: int

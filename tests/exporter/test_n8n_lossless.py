@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from handrail.database import create_engine
 from handrail.http import build_client
 from handrail.logs import get_logger
 from handrail.settings import parse
+from tests.thorough import examples
 
 CONFIG = """
 sources: {n8n: [{name: main, url: "http://n8n.test", api_key_file: KEY}]}
@@ -98,7 +100,8 @@ class World:
         self.engine.dispose()
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.property
+@settings(max_examples=examples(20), deadline=None)
 @given(steps=STEPS)
 def test_whatever_happens_each_call_is_counted_once(steps: list[str | tuple[str, str | int]]) -> None:
     """Executions begin and end in any order while polls fail and the exporter restarts; the total is exact."""

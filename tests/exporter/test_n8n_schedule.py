@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from exporter.sources.n8n_schedule import cron_gap, schedule_interval
 from tests.exporter.n8n_recorded import recorded
+from tests.thorough import examples
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -106,7 +107,8 @@ def test_a_cron_expression_has_a_largest_gap(expression: str, gap: int | None) -
 FIELD = st.sampled_from(["*", "*/7", "5", "3-20", "1,20"])
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.property
+@settings(max_examples=examples(10), deadline=None)
 @given(minute=FIELD, hour=FIELD, weekday=st.sampled_from(["*", "1-5", "0", "2,4"]))
 def test_the_gap_is_the_one_that_counting_finds(minute: str, hour: str, weekday: str) -> None:
     """No two neighbouring runs of a fortnight lie further apart, and two do lie so far apart."""

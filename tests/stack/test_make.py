@@ -104,4 +104,4 @@ def test_ci_runs_the_targets_a_person_runs(root):
     assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
     steps = re.findall(r'^\s*step \d+ "[^"]+" make (\S+)$', script.read_text(), re.MULTILINE)
     rules = ["lint", "check-generated", "test-rules"]
-    assert steps == ["test", "test-faults", *rules, "up", "status", "drill", "down", "test-n8n"]
+    assert steps == ["test", "test-slow", "test-faults", *rules, "up", "status", "drill", "down", "test-n8n"]

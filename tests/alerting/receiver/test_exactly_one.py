@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerting.receiver import audit
+from tests.thorough import examples
 
 STEPS = st.lists(
     st.sampled_from(
@@ -20,7 +21,8 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.property
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=STEPS)
 def test_exactly_one_open_ticket_while_it_fires(steps, build, notification, clock):
     """At no time two open tickets; in the end one if it fires and none if it does not; the audit chain is whole."""

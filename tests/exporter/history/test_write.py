@@ -26,6 +26,7 @@ from exporter.metrics import LedgerCollector
 from handrail.database import create_engine
 from handrail.settings import Settings, parse
 from tests.exporter.making import CONFIG, SOURCE, START, StandingClock, batch, call
+from tests.thorough import examples
 
 SETTINGS = parse(CONFIG)
 Series = dict[str, list[tuple[int, float]]]
@@ -104,7 +105,8 @@ def test_what_is_recorded_has_a_rule_of_that_name(tmp_path: Path, root: Path) ->
 ends = st.lists(st.integers(0, 5000), min_size=1, max_size=12, unique=True)
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.property
+@settings(max_examples=examples(10), deadline=None)
 @given(ends)
 def test_a_counter_grows_by_the_calls_that_ended_and_never_falls(
     tmp_path_factory: pytest.TempPathFactory, seconds: list[int]

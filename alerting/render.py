@@ -40,11 +40,16 @@ class SecretFiles:
 
 def render(settings: Settings, target: Path, secret_files: SecretFiles) -> None:
     """Write rules/handrail.yml, alertmanager.yml and prometheus.yml under `target`, each complete or not at all."""
-    answer = _jsonnet.evaluate_file(
-        str(_MIXIN), tla_codes={"config": json.dumps(configuration(settings, secret_files))}
-    )
-    for name, document in json.loads(answer).items():
+    for name, document in documents(settings, secret_files).items():
         _write(target / name, _HEADER + _yaml(document))
+
+
+def documents(settings: Settings, secret_files: SecretFiles) -> dict[str, Any]:
+    """The same files by their path under `target`, as values and not written."""
+    found: dict[str, Any] = json.loads(
+        _jsonnet.evaluate_file(str(_MIXIN), tla_codes={"config": json.dumps(configuration(settings, secret_files))})
+    )
+    return found
 
 
 def configuration(settings: Settings, secret_files: SecretFiles) -> dict[str, object]:

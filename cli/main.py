@@ -17,6 +17,7 @@ COMMANDS = {
     "calls": ("cli.calls", "calls"),
     "check": ("cli.check", "check"),
     "drill": ("cli.drill", "drill"),
+    "explain": ("cli.explain", "explain"),
     "exporter": ("cli.exporter", "exporter_command"),
     "receiver": ("cli.parts", "receiver"),
     "render": ("cli.render", "render"),

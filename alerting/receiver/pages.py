@@ -18,9 +18,9 @@ from markdown_it import MarkdownIt
 
 from alerting.receiver import flags, kills
 from alerting.receiver.web import Parts, Refused, read_body, switch_agent
+from alerting.runbook import RUNBOOK, section_of
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
-RUNBOOK = Path(__file__).resolve().parents[2] / "docs" / "alerts.md"
 
 _HEADERS = {
     "content-security-policy": (
@@ -53,7 +53,7 @@ class Pages:
 
     def runbook(self, alertname: str, agent: str | None) -> Response:
         """The alert's section of the run-book, with the agent it is about."""
-        section = self._section(alertname)
+        section = section_of(alertname, self._runbook)
         if section is None:
             raise Refused(404, f"the run-book has no alert named {alertname}")
         row = next((row for row in self._parts.overview.read().agents if row.name == agent), None)
@@ -86,14 +86,6 @@ class Pages:
         except Refused as error:
             return self.switch(agent, error=f"Nothing was changed: {error}.", status=error.status)
         return RedirectResponse(f"/agents/{agent}/switch", status_code=303, headers=_HEADERS)
-
-    def _section(self, alertname: str) -> str | None:
-        lines = self._runbook.read_text(encoding="utf-8").splitlines()
-        if f"## {alertname}" not in lines:
-            return None
-        start = lines.index(f"## {alertname}") + 1
-        end = next((i for i in range(start, len(lines)) if lines[i].startswith("## ")), len(lines))
-        return "\n".join(lines[start:end])
 
     def _page(self, template: str, *, status: int = 200, **values: Any) -> Response:
         team = self._parts.settings.team

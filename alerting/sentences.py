@@ -1,0 +1,118 @@
+"""When each alert fires, in a sentence with the team's numbers, for those who do not read PromQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from decimal import Decimal
+
+from alerting.alert_rules import AlertRule
+from handrail.quantities import format_duration, format_ratio
+from handrail.settings import Settings
+from handrail.sla import Objective, Sla
+
+Sentence = Callable[[Sla, Mapping[str, str]], str]
+
+
+def sentence(rule: AlertRule, settings: Settings) -> str:
+    """When the alert fires. For one that is about no SLA, its summary says it."""
+    sla = settings.slas.get(rule.sla or "")
+    about = _SENTENCES.get(rule.name)
+    if sla is None or about is None:
+        lasting = f", for {format_duration(rule.for_)} at least" if rule.for_ else ""
+        return f"{rule.annotations['summary'].removesuffix('.')}{lasting}."
+    return f"Fires when {about(sla, rule.labels)}."
+
+
+def _slow_call_streak(sla: Sla, _: Mapping[str, str]) -> str:
+    latency = sla.latency
+    row = "a call" if latency.consecutive_calls == 1 else f"{latency.consecutive_calls} calls in a row"
+    return f"{row} took longer than {_time(latency.threshold)}; it ends {_time(latency.hold)} after the last such call"
+
+
+def _error_ratio(sla: Sla, _: Mapping[str, str]) -> str:
+    errors = sla.errors
+    least = []
+    if errors.min_calls > 1:
+        least.append(f"of at least {errors.min_calls} calls")
+    if errors.min_errors > 1:
+        least.append(f"with at least {errors.min_errors} failures")
+    guards = f", {' and '.join(least)}" if least else "; one failed call of few is enough"
+    return f"more than {format_ratio(errors.ratio)} of the calls of the last {_time(errors.window)} failed{guards}"
+
+
+def _tokens(sla: Sla, labels: Mapping[str, str]) -> str:
+    tokens = sla.tokens
+    what = "the last hour used" if labels.get("per") == "hour" else "a call of the last hour used, on average,"
+    lasting = f", and has for {_time(tokens.for_)}" if tokens.for_ else ""
+    return (
+        f"{what} over {format_ratio(tokens.increase)} more tokens than is usual at this hour (the middle of the last "
+        f"{tokens.baseline_days} days){lasting}, unless {tokens.min_tokens:,} tokens an hour or fewer are usual"
+    )
+
+
+def _budget(sla: Sla, labels: Mapping[str, str]) -> str:
+    objective = sla.objective
+    if labels.get("pace") == "quiet":
+        return (
+            f"an agent with fewer than {objective.min_calls} calls an hour failed more than half of its calls of the "
+            "last day, at least three"
+        )
+    paces = " or ".join(_paces(objective, labels["severity"]))
+    return (
+        f"the error budget ({format_ratio(objective.availability)} over {_time(objective.window)}) is spent too fast: "
+        f"{paces} failed, and still do, of at least {objective.min_calls} calls"
+    )
+
+
+def _paces(objective: Objective, severity: str) -> list[str]:
+    allowed = 1 - objective.availability
+    return [
+        f"more than {_rounded(factor * allowed)} of the calls of {_time(rate.long)}"
+        for rate, factor in objective.burn_rates()
+        if rate.severity == severity
+    ]
+
+
+def _stuck(sla: Sla, _: Mapping[str, str]) -> str:
+    return f"an execution has been running for more than {_time(sla.stuck.after)}"
+
+
+def _runaway(sla: Sla, labels: Mapping[str, str]) -> str:
+    limit = labels["limit"]
+    return f"one execution took more than {getattr(sla.runaway, limit):,} {limit.replace('_', ' ')}"
+
+
+def _confidence(sla: Sla, _: Mapping[str, str]) -> str:
+    return (
+        f"more than {format_ratio(sla.confidence.low_share)} of the answers of the last {_time(sla.confidence.window)} "
+        f"stated a confidence below {format_ratio(sla.handoff.min_confidence)}, of at least "
+        f"{sla.confidence.min_answers} answers"
+    )
+
+
+def _handoffs(sla: Sla, _: Mapping[str, str]) -> str:
+    return (
+        f"the hand-offs of the last hour were at least {sla.handoff.min_handoffs} and over "
+        f"{format_ratio(sla.handoff.increase)} more than in an average hour of the last 7 days"
+    )
+
+
+_SENTENCES: Mapping[str, Sentence] = {
+    "AgentSlowCallStreak": _slow_call_streak,
+    "AgentErrorRatioHigh": _error_ratio,
+    "AgentTokenUsageHigh": _tokens,
+    "AgentErrorBudgetBurn": _budget,
+    "AgentStuck": _stuck,
+    "AgentRunawayLoop": _runaway,
+    "AgentLowConfidence": _confidence,
+    "AgentHandoffsRising": _handoffs,
+}
+
+
+def _time(value: timedelta) -> str:
+    return format_duration(value)
+
+
+def _rounded(ratio: Decimal) -> str:
+    return format_ratio(ratio.quantize(Decimal("0.001")) if ratio > Decimal("0.01") else ratio)

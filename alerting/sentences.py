@@ -98,6 +98,16 @@ def _handoffs(sla: Sla, _: Mapping[str, str]) -> str:
     )
 
 
+def _silent(sla: Sla, _: Mapping[str, str]) -> str:
+    silent = sla.silent
+    if silent is None:
+        return "never: it is off"
+    return (
+        f"a call is more than {_time(silent.grace)} late; where no schedule is known, when an hour in which at least "
+        f"{silent.min_calls} calls are usual is without any"
+    )
+
+
 _SENTENCES: Mapping[str, Sentence] = {
     "AgentSlowCallStreak": _slow_call_streak,
     "AgentErrorRatioHigh": _error_ratio,
@@ -105,6 +115,7 @@ _SENTENCES: Mapping[str, Sentence] = {
     "AgentErrorBudgetBurn": _budget,
     "AgentStuck": _stuck,
     "AgentRunawayLoop": _runaway,
+    "AgentSilent": _silent,
     "AgentLowConfidence": _confidence,
     "AgentHandoffsRising": _handoffs,
 }

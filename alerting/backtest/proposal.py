@@ -11,6 +11,7 @@ from decimal import Decimal
 import yaml
 from pydantic import ValidationError
 
+from handrail.fields import Model
 from handrail.quantities import format_duration, format_ratio
 from handrail.settings import Settings
 from handrail.sla import Sla
@@ -32,33 +33,25 @@ class Change:
 def changeable() -> Iterator[str]:
     """Every path that can be changed, as in the file below an SLA."""
     for section, info in Sla.model_fields.items():
-        for name, field in info.annotation.model_fields.items():  # type: ignore[union-attr]  # every section is a model
-            yield f"{section}.{field.alias or name}"
+        # Also of a section that may be off: its default is on.
+        yield from (f"{section}.{name}" for name, _ in _values(info.default))
 
 
 def propose(sla: Sla, texts: Sequence[str]) -> tuple[Sla, tuple[Change, ...]]:
     """The SLA with all `path=value` applied, and what that changes. BadProposal for the first that cannot be."""
-    sections = {name: dict(_values(getattr(sla, name))) for name in Sla.model_fields}
-    before = {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
-    asked: dict[str, str] = {}
-    for text in texts:
-        path, equals, value = text.partition("=")
-        path = path.strip()
-        if not equals:
-            raise BadProposal(f"{text!r} is not a change; write it as errors.ratio=3%")
-        if path not in before:
-            raise BadProposal(_unknown(path, before))
-        section, key = path.split(".", 1)
-        asked[path] = value.strip()
-        sections[section][key] = _scalar(value)
+    asked = dict(_read(text) for text in texts)
+    sections: dict[str, dict[str, object] | None] = {}
+    for name in Sla.model_fields:
+        changed = {path.split(".", 1)[1]: _scalar(value) for path, value in asked.items() if _section(path) == name}
+        section = getattr(sla, name)
+        sections[name] = {**dict(_values(section)), **changed} if section is not None or changed else None
     try:
         proposed = Sla.model_validate(sections)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = ".".join(str(part) for part in first["loc"])
         raise BadProposal(f"{path}: {first['msg'].removeprefix('Value error, ')}") from error
-    after = {f"{section}.{key}": value for section in sections for key, value in _values(getattr(proposed, section))}
-    return proposed, tuple(Change(path, spelt(before[path]), spelt(after[path])) for path in asked)
+    return proposed, tuple(Change(path, _spelt_in(sla, path), _spelt_in(proposed, path)) for path in asked)
 
 
 def with_sla(settings: Settings, name: str, sla: Sla) -> Settings:
@@ -66,16 +59,28 @@ def with_sla(settings: Settings, name: str, sla: Sla) -> Settings:
     return settings.model_copy(update={"slas": {**settings.slas, name: sla}})
 
 
-def spelt(value: object) -> str:
-    """As the file spells it."""
-    if isinstance(value, timedelta):
-        return format_duration(value)
-    return format_ratio(value) if isinstance(value, Decimal) else str(value)
+def _read(text: str) -> tuple[str, str]:
+    path, equals, value = text.partition("=")
+    path = path.strip()
+    if not equals:
+        raise BadProposal(f"{text!r} is not a change; write it as errors.ratio=3%")
+    known = list(changeable())
+    if path not in known:
+        near = difflib.get_close_matches(path, known, n=3, cutoff=0.6)
+        hint = f"; did you mean {' or '.join(near)}?" if near else f". There are: {', '.join(known)}"
+        raise BadProposal(f"{path!r} is no number of an SLA{hint}")
+    return path, value.strip()
+
+
+def _section(path: str) -> str:
+    return path.split(".", 1)[0]
 
 
 def _values(section: object) -> Iterator[tuple[str, object]]:
-    for name, field in type(section).model_fields.items():  # type: ignore[attr-defined]  # a section is a model
-        yield field.alias or name, getattr(section, name)
+    """By the names of the file; nothing of a section that is off."""
+    if isinstance(section, Model):
+        for name, field in type(section).model_fields.items():
+            yield field.alias or name, getattr(section, name)
 
 
 def _scalar(text: str) -> object:
@@ -86,8 +91,10 @@ def _scalar(text: str) -> object:
         return text
 
 
-def _unknown(path: str, known: dict[str, object]) -> str:
-    near = difflib.get_close_matches(path, known, n=3, cutoff=0.6)
-    if near:
-        return f"{path!r} is no number of an SLA; did you mean {' or '.join(near)}?"
-    return f"{path!r} is no number of an SLA. There are: {', '.join(known)}"
+def _spelt_in(sla: Sla, path: str) -> str:
+    """As the file spells it."""
+    section, key = path.split(".", 1)
+    value = dict(_values(getattr(sla, section))).get(key, "off")
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    return format_ratio(value) if isinstance(value, Decimal) else str(value)

@@ -95,3 +95,13 @@ def test_inlined_rules_are_promql(numbers: tuple[Rules, Rules]) -> None:
             promql_parser.parse(Inliner(rules).inlined(rule.expr))
     (stuck,) = (rule for rule in numbers[0].alerts if rule.name == "AgentStuck")
     assert Inliner(numbers[0]).inlined(stuck.expr) == stuck.expr
+
+
+def test_what_is_off_stays_off_until_a_number_of_it_is_asked_for() -> None:
+    """Then the rest of it is as if the file said nothing else."""
+    off = Sla.model_validate({"silent": "off"})
+    assert propose(off, ["errors.ratio=3%"])[0].silent is None
+    proposed, (change,) = propose(off, ["silent.grace=30m"])
+    assert proposed.silent is not None
+    assert proposed.silent.grace == timedelta(minutes=30)
+    assert (change.now, change.proposed) == ("off", "30m")

@@ -25,47 +25,56 @@
   executionsMissingMost: 'source:handrail_n8n_executions_missing:most',
   executionsUnseen: 'source:handrail_n8n_executions_unseen:increase1h',
 
+  // Without the end of the last line. The character behind it marks the end of the text: std.rstripChars would look at
+  // each character in turn, and took half of the time that rendering took.
+  trimmed(text):: std.strReplace(std.strReplace(text + '\u0000', '\n\u0000', ''), '\u0000', ''),
+
+  // The text with each <name> replaced. std.format looks at each character in turn: rendering took twice as long.
+  filled(text, values):: std.foldl(
+    function(filled, name) std.strReplace(filled, '<' + name + '>', values[name]), std.objectFields(values), text
+  ),
+
   // Text of several lines, two spaces further in.
-  indented(text):: '  ' + std.strReplace(std.rstripChars(text, '\n'), '\n', '\n  ') + '\n',
+  indented(text):: '  ' + std.strReplace(self.trimmed(text), '\n', '\n  ') + '\n',
 
   // A counter of the exporter as it stands, and while the exporter does not answer, as it last stood: a restart must
   // neither resolve an alert nor begin it anew.
-  bridged(counter, bridge):: |||
-    %(c)s
+  bridged(counter, bridge):: self.filled(|||
+    <counter>
     or
-    (last_over_time(%(c)s[%(b)s]) unless on (job, instance) up == 1)
-  ||| % { c: counter, b: bridge },
+    (last_over_time(<counter>[<bridge>]) unless on (job, instance) up == 1)
+  |||, { counter: counter, bridge: bridge }),
 
   // Gives a vector by agent the labels sla and owner, and keeps only the agents that are held to this SLA.
-  joined(expr, sla):: |||
-    %s
+  joined(expr, sla):: self.filled(|||
+    <expr>
     * on (agent) group_left (sla, owner)
-    %s{sla="%s"}
-  ||| % [std.rstripChars(expr, '\n'), $.agentInfo, sla],
+    <info>{sla="<sla>"}
+  |||, { expr: $.trimmed(expr), info: $.agentInfo, sla: sla }),
 
   // Whole events, not extrapolated ones. increase() stretches every series by its own factor, so that one failed call
   // of fifty becomes anything from 1.9% to 2.1% and an SLA of 2% is a matter of luck; the last value minus the first
   // is exact, and the counters come from a ledger that survives restarts. Only if the ledger was lost, which shows as
   // a reset, is increase() the lesser evil. `counter` is already summed by agent: a model's series that begins at 3
   // then raises the sum by 3, while increase() of that series alone would never see those calls.
-  wholeIncrease(counter, window):: |||
-    (max_over_time(%(c)s[%(w)s]) - min_over_time(%(c)s[%(w)s]))
+  wholeIncrease(counter, window):: self.filled(|||
+    (max_over_time(<counter>[<window>]) - min_over_time(<counter>[<window>]))
     and
-    resets(%(c)s[%(w)s]) == 0
+    resets(<counter>[<window>]) == 0
     or
-    increase(%(c)s[%(w)s])
-  ||| % { c: counter, w: window },
+    increase(<counter>[<window>])
+  |||, { counter: counter, window: window }),
 
   // The same for windows of hours and weeks, where reading every sample would cost too much. The counter only grows, so
   // its first known value is the smallest; `step` is how closely that is looked for when there is none at the window's
   // beginning, because the agent is younger or Prometheus was away. A lost ledger begins at 0: all that it holds is new.
-  wholeIncreaseLong(counter, window, step):: |||
+  wholeIncreaseLong(counter, window, step):: self.filled(|||
     (
-      %(c)s - (%(c)s offset %(w)s or min_over_time(%(c)s[%(w)s:%(step)s]))
+      <counter> - (<counter> offset <window> or min_over_time(<counter>[<window>:<step>]))
     ) >= 0
     or
-    %(c)s
-  ||| % { c: counter, w: window, step: step },
+    <counter>
+  |||, { counter: counter, window: window, step: step }),
 
   // 0.3 is not a binary fraction: 52000 / 40000 - 1 is 0.30000000000000004. A billionth more than the limit is less
   // than one event of any real agent and more than any rounding, so the limit itself stays silent and one more fires.

@@ -46,7 +46,7 @@ local s = import '../series.libsonnet';
         0 * (
           %(now)s
         )
-      ||| % { now: std.strReplace(std.rstripChars(counter, '\n'), '\n', '\n      '), name: name },
+      ||| % { now: std.strReplace(s.trimmed(counter), '\n', '\n      '), name: name },
     },
     { record: name + ':sum', expr: counter },
   ],

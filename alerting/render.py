@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +13,8 @@ from urllib.parse import urlsplit
 import _jsonnet
 import yaml
 
+from alerting.notifications import times, ways
+from alerting.secret_files import SecretFiles
 from handrail.quantities import format_duration, format_ratio
 from handrail.settings import Settings
 from handrail.sla import BURN_RATES, Objective, Sla
@@ -27,15 +28,7 @@ _SHORTEST_STEP = timedelta(seconds=15)
 _FIRST = ("name", "job_name", "record", "alert", "expr", "for")
 
 
-@dataclass(frozen=True, slots=True)
-class SecretFiles:
-    """The files in which Alertmanager finds its secrets, written into its configuration as given here.
-
-    They should be absolute: Alertmanager looks for a relative one beside its own configuration.
-    """
-
-    webhook_token: Path
-    slack_webhook_url: Path | None
+__all__ = ["SecretFiles", "configuration", "render"]
 
 
 def render(settings: Settings, target: Path, secret_files: SecretFiles) -> None:
@@ -54,10 +47,7 @@ def documents(settings: Settings, secret_files: SecretFiles) -> dict[str, Any]:
 
 def configuration(settings: Settings, secret_files: SecretFiles) -> dict[str, object]:
     """The settings as the mixin's `_config`: plain JSON, durations and ratios as the text that goes into the rules."""
-    notify, receiver = settings.notify, settings.receiver
-    slack: dict[str, object] | None = None
-    if notify.slack and secret_files.slack_webhook_url:
-        slack = {"urlFile": str(secret_files.slack_webhook_url), "channel": notify.slack.channel}
+    receiver = settings.receiver
     return {
         "slas": [_sla(name, sla) for name, sla in settings.slas.items()],
         "budgetWindows": [
@@ -66,16 +56,13 @@ def configuration(settings: Settings, secret_files: SecretFiles) -> dict[str, ob
         ],
         "bridge": format_duration(max(sla.latency.hold for sla in settings.slas.values())),
         "publicUrl": receiver.public_url,
-        "notify": {
-            "groupWait": format_duration(notify.group_wait),
-            "groupInterval": format_duration(notify.group_interval),
-            "repeatInterval": format_duration(notify.repeat_interval),
-        },
+        "notify": times(settings.notify),
+        **ways(settings.notify, secret_files),
+        "tickets": settings.tickets.jira is not None,
         "webhook": {
             "url": f"http://{receiver.listen}/v1/alerts",
             "tokenFile": str(secret_files.webhook_token),
         },
-        "slack": slack,
         "n8nMetrics": [_n8n_metrics(n8n.name, n8n.metrics_url) for n8n in settings.sources.n8n if n8n.metrics_url],
         "n8nLag": format_duration(_n8n_lag(settings)),
         "prometheus": {

@@ -42,7 +42,7 @@ def _secrets(settings: Settings) -> Iterator[tuple[str, Secret]]:
     for agent in settings.agents:
         if agent.handoff_token:
             yield f"agents.{agent.name}.handoff_token", agent.handoff_token
-    if settings.notify.slack:
-        yield "notify.slack.webhook_url", settings.notify.slack.webhook_url
+    for path, _, secret in settings.notify.secrets():
+        yield f"notify.{path}", secret
     if settings.tickets.jira:
         yield "tickets.jira.token", settings.tickets.jira.token

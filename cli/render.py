@@ -9,6 +9,7 @@ import click
 from alerting.render import SecretFiles
 from alerting.render import render as render_configuration
 from cli.configuration import config_option, load_or_exit
+from handrail.secret import Secret
 
 
 @click.command()
@@ -19,10 +20,12 @@ from cli.configuration import config_option, load_or_exit
 def render(config: Path, target: Path) -> None:
     """Write the rules and configurations for Prometheus and Alertmanager."""
     settings = load_or_exit(config)
-    slack = settings.notify.slack
-    webhook_token = settings.receiver.webhook_token.file
-    if webhook_token is None or (slack and slack.webhook_url.file is None):
-        raise click.UsageError("Alertmanager reads secrets from files only: name them with …_file, not …_env")
-    secret_files = SecretFiles(webhook_token=webhook_token, slack_webhook_url=slack.webhook_url.file if slack else None)
+    secret_files = SecretFiles.of(settings, _file)
     render_configuration(settings, target, secret_files)
     click.echo(f"written to {target}")
+
+
+def _file(_: str, secret: Secret) -> Path:
+    if secret.file is None:
+        raise click.UsageError("Alertmanager reads secrets from files only: name them with …_file, not …_env")
+    return secret.file

@@ -64,7 +64,7 @@ def test_rules(config: Path, programs: tuple[Path, ...], alert: str | None, verb
 
 def _rules(settings: Settings) -> Any:
     with tempfile.TemporaryDirectory() as folder:
-        render(settings, Path(folder), SecretFiles(_ANYWHERE, _ANYWHERE))
+        render(settings, Path(folder), SecretFiles.of(settings, lambda _, secret: _ANYWHERE))
         return yaml.safe_load((Path(folder) / "rules" / "handrail.yml").read_text(encoding="utf-8"))
 
 

@@ -46,6 +46,7 @@ def broken_references(settings: Settings) -> list[Broken]:
     if "default" not in settings.slas:
         found.append((["slas"], "needs an entry named default: it holds for agents that name no other"))
     found.extend(_beyond_retention(settings))
+    found.extend(_owners(settings))
     for i, agent in enumerate(settings.agents):
         found.extend((["agents", str(i), *path], text) for path, text in _agent(agent, settings, names))
     return found
@@ -63,6 +64,15 @@ def _beyond_retention(settings: Settings) -> Iterator[Broken]:
                     f"looks back {format_duration(window)}, but Prometheus keeps {format_duration(retention)}; "
                     "shorten it or raise prometheus.retention",
                 )
+
+
+def _owners(settings: Settings) -> Iterator[Broken]:
+    """An owner whose name is spelt otherwise than at the agent would never be told anything."""
+    owners = sorted({agent.owner for agent in settings.agents if agent.owner})
+    for name in settings.notify.owners:
+        if name not in owners:
+            there = ", ".join(owners) or "none"
+            yield ["notify", "owners", name], f"no agent has the owner {name!r}; there are: {there}"
 
 
 def _twice(names: Sequence[str], at: list[str], what: str) -> Iterator[Broken]:

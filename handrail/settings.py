@@ -12,7 +12,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from handrail.agent_settings import Agent
-from handrail.fields import ADDRESS, NAME, Address, Duration, Model, Name, PositiveDuration, Size, Url, WithSecrets
+from handrail.fields import ADDRESS, NAME, Address, Model, Name, PositiveDuration, Size, Url, WithSecrets
+from handrail.notify_settings import Notify
 from handrail.positions import Positions, YamlError, parse_yaml
 from handrail.references import broken_references
 from handrail.secret import Secret
@@ -55,22 +56,6 @@ class Team(Model):
 
     name: str = "Our team"
     contact: Contact = Contact()
-
-
-class Slack(WithSecrets):
-    """The incoming webhook."""
-
-    webhook_url: Secret
-    channel: str | None = None
-
-
-class Notify(Model):
-    """Whom Alertmanager tells, and how often."""
-
-    slack: Slack | None = None
-    group_wait: Duration = timedelta(seconds=30)
-    group_interval: PositiveDuration = timedelta(minutes=5)
-    repeat_interval: PositiveDuration = timedelta(hours=4)
 
 
 class Jira(WithSecrets):

@@ -52,13 +52,8 @@ def write_configuration(settings: Settings, state: Path) -> None:
         if own.file is not None and own.file.resolve().is_relative_to(state / "secrets"):
             simulated.keep_or_make(own.file)
         own.read()
-    slack = settings.notify.slack
-    secret_files = SecretFiles(
-        webhook_token=_as_file(settings.receiver.webhook_token, state / "secrets" / "from-env" / "webhook_token"),
-        slack_webhook_url=_as_file(slack.webhook_url, state / "secrets" / "from-env" / "slack_webhook_url")
-        if slack
-        else None,
-    )
+    copies = state / "secrets" / "from-env"
+    secret_files = SecretFiles.of(settings, lambda name, secret: _as_file(secret, copies / name))
     render(settings, state / "rendered", secret_files)
 
 

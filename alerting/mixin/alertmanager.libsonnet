@@ -1,86 +1,40 @@
-// Who is told what. Every alert goes to Slack and to the receiver, and neither waits for the other.
-local watchdog = 'alertname="HandrailWatchdog"';
-local notWatchdog = 'alertname!="HandrailWatchdog"';
-
-// Slack reads & < > as markup, and Alertmanager does not escape. & comes first, or it would escape the other two again.
-local escaped = ' | reReplaceAll "&" "&amp;" | reReplaceAll "<" "&lt;" | reReplaceAll ">" "&gt;"';
-
-local title =
-  '[{{ .Status | toUpper }}{{ if eq .Status "firing" }}:{{ len .Alerts.Firing }}{{ end }}] ' +
-  '{{ .GroupLabels.alertname' + escaped + ' }}' +
-  '{{ with .GroupLabels.agent }} {{ .' + escaped + ' }}{{ end }}';
-
-// An attachment that grows without end is cut by Slack in the middle of a line; ten lines say enough.
-local text =
-  '{{ range $i, $alert := .Alerts }}{{ if lt $i 10 }}' +
-  '{{ if eq $alert.Status "resolved" }}Resolved: {{ end }}' +
-  '{{ with $alert.Annotations.description }}{{ .' + escaped + ' }}' +
-  '{{ else }}{{ $alert.Annotations.summary' + escaped + ' }}{{ end }}\n' +
-  '{{ end }}{{ end }}' +
-  '{{ if gt (len .Alerts) 10 }}+{{ len (slice .Alerts 10) }} more{{ end }}';
-
-local color =
-  '{{ if eq .Status "resolved" }}good' +
-  '{{ else if eq .CommonLabels.severity "critical" }}danger' +
-  '{{ else if eq .CommonLabels.severity "warning" }}warning' +
-  '{{ else }}#439FE0{{ end }}';
-
+// Who is told what, and when. Every way is told by itself: none waits for another, and none stops another.
 {
   local config = $._config,
-  local url = config.publicUrl,
+  local watchdog = 'alertname="HandrailWatchdog"',
 
-  local button(label, target, style='default') = { type: 'button', text: label, url: target, style: style },
-  local alertname = '{{ .GroupLabels.alertname | urlquery }}',
-  local agent = '{{ .GroupLabels.agent | urlquery }}',
-  // The braces and quotes of {alertname="…",agent="…"}, encoded as the silence form of Alertmanager expects them.
-  local silence(matchers) =
-    '{{ .ExternalURL }}/#/silences/new?filter=%7B' +
-    std.join('%2C', ['%s%%3D%%22%s%%22' % [name, matchers[name]] for name in std.objectFields(matchers)]) + '%7D',
-
-  local slackReceiver(name, dashboard, actions) = {
-    name: name,
-    slack_configs: [{
-      api_url_file: config.slack.urlFile,
-      [if config.slack.channel != null then 'channel']: config.slack.channel,
-      send_resolved: true,
-      link_names: false,
-      color: color,
-      title: title,
-      title_link: dashboard,
-      fallback: title,
-      text: text,
-      actions: actions,
-    }],
-  },
-
-  local slackReceivers = [
-    slackReceiver('slack-agent', url + '/?agent=' + agent, [
-      button('Run-book', '%s/runbook/%s?agent=%s' % [url, alertname, agent]),
-      button('Dashboard', url + '/?agent=' + agent),
-      button('Silence', silence({ agent: agent, alertname: alertname })),
-      button('Switch off', url + '/agents/' + agent + '/switch', style='danger'),
-    ]),
-    slackReceiver('slack', url + '/', [
-      button('Run-book', url + '/runbook/' + alertname),
-      button('Dashboard', url + '/'),
-      button('Silence', silence({ alertname: alertname })),
-    ]),
+  // Critical at any time; what can wait less often and, if the team says so, in office hours only.
+  local told(receiver, matchers, later='severity!="critical"', except=[]) = [
+    { receiver: receiver, matchers: matchers + ['severity="critical"'], continue: true },
+    {
+      receiver: receiver,
+      matchers: matchers + [later] + ['owner!=%s' % std.escapeStringJson(owner) for owner in except],
+      continue: true,
+      repeat_interval: config.notify.warningRepeatInterval,
+      [if config.notify.officeHours != null then 'active_time_intervals']: ['office-hours'],
+    },
   ],
 
-  // Two routes, because a button cannot be left out by a template: only an alert about an agent has one to switch off.
-  local slackRoutes = [
-    { receiver: 'slack-agent', matchers: [notWatchdog, 'agent!=""'], continue: true },
-    { receiver: 'slack', matchers: [notWatchdog, 'agent=""'], continue: true },
-  ],
+  local owners(way) = [owner for owner in config.owners if owner[way] != null && owner[way] != []],
+  local own(way) = [owner.name for owner in owners(way)],
 
-  // Without a `timeout`, which Alertmanager 0.25 does not know: there a request ends with the flush, at group_interval.
-  local webhook(sendResolved) = [{
-    url: config.webhook.url,
-    send_resolved: sendResolved,
-    // 0 is no limit. A cut notification would carry the status of the alerts that happened to be kept.
-    max_alerts: 0,
-    http_config: { authorization: { type: 'Bearer', credentials_file: config.webhook.tokenFile } },
-  }],
+  // Two receivers of one Slack, because a button cannot be left out by a template: only an agent can be switched off.
+  // An owner has the warnings of its agents to itself. What is critical the team is told too.
+  local slackRoutes = if config.slack == null then [] else
+    told('slack-agent', ['agent!=""'], except=own('slack')) + told('slack', ['agent=""']),
+
+  local emailRoutes = if config.email == null then [] else
+    told('email', [], later='severity="warning"', except=own('email')),
+
+  local ownersRoutes = std.flattenArrays(
+    [told('slack-agent-' + owner.name, ['agent!=""', 'owner="%s"' % owner.name]) for owner in owners('slack')] +
+    [
+      told('email-' + owner.name, ['agent!=""', 'owner="%s"' % owner.name], later='severity="warning"')
+      for owner in owners('email')
+    ]
+  ),
+
+  local forwardRoutes = if config.forward == null then [] else told('webhook', [], later='severity="warning"'),
 
   alertmanager:: {
     route: {
@@ -101,11 +55,12 @@ local color =
         },
         // Worth seeing on a page, not worth a message.
         { receiver: 'nobody', matchers: ['alertname="AgentTokenBaselineNotReady"'] },
-      ] + (if config.slack == null then [] else slackRoutes) + [
-        { receiver: 'receiver', matchers: [notWatchdog, 'severity!="info"'] },
+      ] + slackRoutes + ownersRoutes + emailRoutes + forwardRoutes + [
+        // At any time: a ticket disturbs nobody, and an agent that is to be switched off does not wait for the morning.
+        { receiver: 'receiver', matchers: ['severity!="info"'] },
       ],
     },
-    // A label that both alerts lack counts as equal, so both must have an agent.
+    // A label that both alerts lack counts as equal, so both must have the label.
     inhibit_rules: [
       {
         source_matchers: ['severity="critical"', 'agent!=""'],
@@ -118,11 +73,21 @@ local color =
         target_matchers: ['alertname=~"Agent.+"', 'alertname!="AgentDisabled"', 'agent!=""'],
         equal: ['agent'],
       },
+      // A source that does not answer is not read completely either.
+      {
+        source_matchers: ['alertname="HandrailSourceDown"', 'source!=""'],
+        target_matchers: ['alertname="HandrailSourceStale"', 'source!=""'],
+        equal: ['source'],
+      },
     ],
-    receivers: [
-      { name: 'receiver', webhook_configs: webhook(true) },
-      { name: 'watchdog', webhook_configs: webhook(false) },
-      { name: 'nobody' },
-    ] + (if config.slack == null then [] else slackReceivers),
+    [if config.notify.officeHours != null then 'time_intervals']: [{
+      name: 'office-hours',
+      time_intervals: [{
+        weekdays: config.notify.officeHours.weekdays,
+        times: [{ start_time: config.notify.officeHours.start, end_time: config.notify.officeHours.end }],
+        location: config.notify.officeHours.timeZone,
+      }],
+    }],
+    receivers: $.alertmanagerReceivers,
   },
 }

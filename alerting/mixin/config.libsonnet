@@ -47,10 +47,26 @@
       drillStaleSeconds: 30 * 24 * 3600,
     },
     publicUrl: 'http://127.0.0.1:9096',
-    notify: { groupWait: '30s', groupInterval: '5m', repeatInterval: '4h' },
+    notify: {
+      groupWait: '30s',
+      groupInterval: '5m',
+      repeatInterval: '4h',
+      warningRepeatInterval: '1d',
+      // null, or { weekdays: ['monday'], start: '08:00', end: '18:00', timeZone: 'Europe/Berlin' }
+      officeHours: null,
+    },
     webhook: { url: 'http://127.0.0.1:9096/v1/alerts', tokenFile: '/run/secrets/handrail_webhook_token' },
     // null, or { urlFile: '/run/secrets/slack_webhook_url', channel: '#ai-incidents' }; the channel may be null.
     slack: null,
+    // null, or { smarthost: 'smtp.example.com:587', from: 'handrail@example.com', to: ['on-call@example.com'],
+    //            user: 'handrail', passwordFile: '/run/secrets/email_password', requireTls: true }
+    email: null,
+    // Another program that takes the webhook: null, or { url: 'https://…', tokenFile: '/run/secrets/forward_token' }
+    forward: null,
+    // [{ name: 'finance-ops', slack: null or as above, email: ['finance@example.com'] }]
+    owners: [],
+    // Whether tickets are opened, so that a message can lead to one.
+    tickets: false,
     // Where an n8n counts by itself: [{ source: 'n8n/main', scheme: 'http', address: 'n8n:5678', path: '/metrics' }]
     n8nMetrics: [],
     // How long after its end an execution is seen at the latest: a poll, a scrape and an evaluation.

@@ -13,5 +13,6 @@
 (import 'alerts/agents.libsonnet') +
 (import 'alerts/state.libsonnet') +
 (import 'alerts/pipeline.libsonnet') +
+(import 'receivers.libsonnet') +
 (import 'alertmanager.libsonnet') +
 (import 'prometheus.libsonnet')

@@ -11,6 +11,7 @@ from drill.simulators.wire import Faults, Request, Response, Router, answer, tex
 from handrail.clock import Clock
 
 WEBHOOK_PATH = "/services/T000/B000/simulated"
+MOST_ATTACHMENTS = 100
 
 
 class SlackSimulator:
@@ -33,6 +34,8 @@ class SlackSimulator:
             return text_response("invalid_payload", 400)
         if not any(payload.get(name) for name in ("text", "attachments", "blocks")):
             return text_response("no_text", 400)
+        if len(payload.get("attachments") or ()) > MOST_ATTACHMENTS:
+            return text_response("too_many_attachments", 400)
         with self._lock:
             self.messages.append(payload | {"received_at": self._clock.now().isoformat()})
         return text_response("ok")

@@ -36,8 +36,8 @@ def plain_secrets(settings: Settings) -> Iterator[PlainSecret]:
     """Every credential of the settings that is no source's."""
     if settings.tickets.jira:
         yield PlainSecret("jira", settings.tickets.jira.token)
-    if settings.notify.slack:
-        yield PlainSecret("slack", settings.notify.slack.webhook_url)
+    for _, name, secret in settings.notify.secrets():
+        yield PlainSecret(name, secret)
     yield PlainSecret("receiver/webhook", settings.receiver.webhook_token)
     yield PlainSecret("receiver/operator", settings.receiver.operator_token)
     for agent in settings.agents:

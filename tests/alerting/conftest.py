@@ -8,14 +8,17 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from alerting.render import SecretFiles, render
+from handrail.http import build_client
+from handrail.secret import Secret
 from handrail.settings import Settings, load, parse
 from stack.tools import relocate
+from tests.alerting.running_alertmanager import Live, outside, started
 
 ROOT = Path(__file__).resolve().parents[2]
 UNPACKED = (ROOT / ".handrail/bin/usr/bin", ROOT / ".handrail/bin-3/usr/bin")
@@ -28,6 +31,11 @@ TOOLS = {
 }
 SECRET_FILES = SecretFiles(Path("/run/secrets/handrail_webhook_token"), Path("/run/secrets/slack_webhook_url"))
 MINIMAL = "sources: {n8n: [{name: main, url: http://n8n.test, api_key_env: N8N_KEY}]}\n"
+
+
+def place(name: str, _: Secret) -> Path:
+    """Where the rendered configuration says that a secret is."""
+    return Path("/run/secrets") / ("handrail_webhook_token" if name == "webhook_token" else name)
 
 
 def find(names: tuple[str, ...]) -> list[Path]:
@@ -90,8 +98,39 @@ def secret_files() -> SecretFiles:
 def rendered(tmp_path: Path) -> Callable[..., Path]:
     """Renders a configuration: a minimal file with `extra` appended. Returns the folder."""
 
-    def run(extra: str = "", *, secret_files: SecretFiles = SECRET_FILES) -> Path:
-        render(parse(MINIMAL + extra, environ={}), tmp_path / "rendered", secret_files)
+    def run(extra: str = "", *, secret_files: SecretFiles | None = None) -> Path:
+        settings = parse(MINIMAL + extra, environ={})
+        render(settings, tmp_path / "rendered", secret_files or SecretFiles.of(settings, place))
         return tmp_path / "rendered"
 
     return run
+
+
+@pytest.fixture(scope="module")
+def live(own_alertmanager: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Alertmanager of one version, which waits hardly at all before it tells; every test has agents of its own."""
+    folder = tmp_path_factory.mktemp("live")
+    with outside() as world, build_client() as client:
+        secrets = {"webhook_token": "token-of-the-webhook\n", "pager_token": "token-of-the-pager\n"}
+        for name, value in {**secrets, "slack": world.slack_url}.items():
+            (folder / name).write_text(value)
+        settings = parse(
+            MINIMAL
+            + f"""
+notify:
+  slack: {{webhook_url_file: {folder}/slack}}
+  email: {{smarthost: "{world.smarthost}", from: handrail@example.com, to: [on-call@example.com], require_tls: false}}
+  webhook: {{url: "{world.url}/pager", token_file: {folder}/pager_token}}
+  group_wait: 100ms
+  group_interval: 1s
+tickets: {{jira: {{url: "http://jira.test", project: OPS, token_file: {folder}/pager_token}}}}
+receiver:
+  listen: "{world.url.removeprefix("http://")}"
+  public_url: http://handrail.test
+  webhook_token_file: {folder}/webhook_token
+""",
+            environ={},
+        )
+        render(settings, folder, SecretFiles.of(settings, lambda _, secret: secret.file or folder))
+        with started(own_alertmanager, folder / "alertmanager.yml", client) as url:
+            yield Live(url, world, client)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class Runbook:
 
 def alerts_described(file: Path = RUNBOOK) -> list[str]:
     """Every alert that has a heading, in the order of the file."""
-    return [line[3:] for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("## ")]
+    return re.findall(r"^## (\w+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 def section_of(alertname: str, file: Path = RUNBOOK) -> str | None:

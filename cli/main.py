@@ -14,6 +14,7 @@ from handrail import __version__
 # Command, and where it is: module and name.
 COMMANDS = {
     "backfill": ("cli.backfill", "backfill"),
+    "backtest": ("cli.backtest", "backtest"),
     "calls": ("cli.calls", "calls"),
     "check": ("cli.check", "check"),
     "drill": ("cli.drill", "drill"),

@@ -57,5 +57,5 @@ def print_rows(rows: Iterable[Row]) -> None:
         table.columns[column].justify = "right"
     for row in rows:
         goal = "" if row.goal is None else f"≤ {row.goal:g}"
-        table.add_row(row.what, f"{row.value:,.2f}", goal, row.verdict, row.baseline)
+        table.add_row(row.what, f"{row.value:,.3g}", goal, row.verdict, row.baseline)
     Console(width=140).print(table)

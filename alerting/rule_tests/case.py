@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import groupby
 from typing import Literal
@@ -22,6 +22,12 @@ class Series:
     metric: str
     labels: Mapping[str, str]
     values: Values
+
+    def away(self, steps: range) -> Series:
+        """The same while scrapes fail: nothing but `up`, which is 0 then."""
+        missing = 0.0 if self.metric == "up" else None
+        values = [missing if step in steps else value for step, value in enumerate(self.values)]
+        return replace(self, values=values) if steps else self
 
     @property
     def selector(self) -> str:

@@ -9,6 +9,10 @@ from datetime import timedelta
 from alerting.rule_tests.case import Case, Kind, Moment, Series, Values, fires, silent
 
 _AT = 5
+# So many scrapes fail while a part restarts.
+_AWAY = 2
+
+_NEVER = range(0)
 
 World = Callable[[int], tuple[Series, ...]]
 
@@ -52,12 +56,21 @@ class Reading:
         back = [*good, *bad[: until - _AT], *[self.bad if self.lasts else self.good] * (length - until)]
         yield self._claim("resolves", "comes back", back, fires(on), silent(over))
         yield self._claim("no data", "is not there", (), silent(on), silent(over))
+        yield from self._restarts(until)
         if self.after:
             brief = [*good, *bad[: self.after // step - 1], *[self.good] * 5]
             yield self._claim("spared", "was bad for a moment only", brief, silent(on), silent(on + step))
 
-    def _claim(self, kind: Kind, says: str, values: Values, *moments: Moment) -> Case:
-        return _case(self, kind, says, values, moments)
+    def _restarts(self, until: int) -> Iterator[Case]:
+        """A part that is away for two scrapes breaks no limit by it, and what was broken before is broken after it."""
+        away, again = range(until, until + _AWAY), self.after // self.step + 3
+        end = self.step * (until + _AWAY + again - 1)
+        for worst, moment in ((self.edge, silent(end)), (self.bad, fires(end))):
+            values = [*[self.good] * _AT, *[worst] * (until + _AWAY + again - _AT)]
+            yield self._claim("restart", f"is {worst:g} before and after a restart", values, moment, away=away)
+
+    def _claim(self, kind: Kind, says: str, values: Values, *moments: Moment, away: range = _NEVER) -> Case:
+        return _case(self, kind, says, values, moments, away=away)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,19 +101,29 @@ class Stamp:
         yield self._claim("just below", "is exactly at the limit", old, silent(at))
         yield self._claim("resolves", "is renewed", renewed, fires(at + step), silent(at + 2 * step))
         yield self._claim("no data", "is not there", (), silent(at), silent(at + step))
+        away = range(before - 2 - _AWAY, before - 2)
+        yield self._claim("restart", "is at the limit after a restart", old, silent(at), fires(at + step), away=away)
 
-    def _claim(self, kind: Kind, says: str, values: Values, *moments: Moment) -> Case:
-        return _case(self, kind, says, values, moments)
+    def _claim(self, kind: Kind, says: str, values: Values, *moments: Moment, away: range = _NEVER) -> Case:
+        return _case(self, kind, says, values, moments, away=away)
 
 
-def _case(about: Reading | Stamp, kind: Kind, says: str, values: Values, moments: tuple[Moment, ...]) -> Case:
+def _case(
+    about: Reading | Stamp, kind: Kind, says: str, values: Values, moments: tuple[Moment, ...], *, away: range
+) -> Case:
+    """While a part is `away`, all that it shows is."""
     given = (Series(about.metric, about.labels, values),) if values else ()
+    job = about.labels.get("job")
+    shown = [
+        one.away(away) if job and one.labels.get("job") == job else one
+        for one in (*given, *about.world(len(values) or 30))
+    ]
     return Case(
         alert=about.alert,
         kind=kind,
         says=f"{about.metric} {says}",
         step=about.step,
-        series=(*given, *about.world(len(values) or 30)),
+        series=tuple(shown),
         moments=moments,
         subject=about.subject,
         groups=about.groups,

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Literal
 
-from alerting.rule_tests.case import Case, Kind, Moment, Series, Values, watched
+from alerting.rule_tests.case import Case, Kind, Moment, Series, Values, exported, stepping, watched
 from handrail.sla import Sla
 
 ALERT = "AgentTokenUsageHigh"
 _GROUPS = ("handrail-agents", "handrail-token-", "handrail-sla-")
 _STEP = timedelta(minutes=30)
+_HOUR, _SCRAPE = timedelta(hours=1), timedelta(seconds=15)
 _DAY = timedelta(days=1) // _STEP
 # Days of history that are enough for a baseline.
 _KNOWN = 3
@@ -25,6 +26,8 @@ def cases(name: str, sla: Sla) -> Iterator[Case]:
     """The claims for one SLA, about the tokens of an hour and about those of one call."""
     yield from _claims(name, sla, "hour")
     yield from _claims(name, sla, "call")
+    if sla.tokens.for_ < _HOUR / 2:
+        yield from _restart(name, sla)
 
 
 def _claims(name: str, sla: Sla, per: Literal["hour", "call"]) -> Iterator[Case]:
@@ -61,6 +64,35 @@ def _claims(name: str, sla: Sla, per: Literal["hour", "call"]) -> Iterator[Case]
     )
     if few := limits.min_tokens:
         yield claim("spared", "so few are not worth a word", silent, days=_KNOWN, before=few, then=few * 10)
+
+
+def _restart(name: str, sla: Sla) -> Iterator[Case]:
+    """All tokens of an hour at once, from the exporter's own counters; it is away for a moment afterwards."""
+    limits, usual = sla.tokens, _usual(sla)
+    kind: Kind = "restart"
+    allowed = int(usual * (1 + limits.increase))
+    length = limits.for_ // _SCRAPE + 20
+    for then, firing in ((allowed + 1, True), (allowed, False)):
+        tokens = {"agent": kind, "model": "any", "token_type": "input", "basis": "actual"}
+        counters = (
+            exported("handrail_tokens_total", stepping(length, at=3, to=then), **tokens),
+            exported("handrail_ended_calls_total", stepping(length, at=3, to=1), agent=kind),
+        )
+        yield Case(
+            alert=ALERT,
+            kind=kind,
+            says=f"{then} tokens where {usual} are usual in one hour: the exporter restarts",
+            step=_SCRAPE,
+            series=(
+                *(one.away(range(6, 9)) for one in (*watched(kind, name, length), *counters)),
+                Series(
+                    f"agent:handrail_tokens_baseline:median{limits.baseline_days}d", {"agent": kind}, [usual] * length
+                ),
+            ),
+            moments=(Moment(_SCRAPE * (length - 1), firing),),
+            subject={"agent": kind, "sla": name, "per": "hour"},
+            groups=("handrail-agents", "handrail-tokens", "handrail-token-ratio", "handrail-sla-"),
+        )
 
 
 def _history(agent: str, per: Literal["hour", "call"], values: Values, before: float) -> tuple[Series, ...]:

@@ -15,6 +15,7 @@ from alerting.receiver import flags, kills, outbox, pages, web
 from alerting.receiver.decide import Policy
 from alerting.receiver.drills import DrillLog
 from alerting.receiver.handoffs import HandoffDesk, taken
+from alerting.receiver.heartbeat import Heart
 from alerting.receiver.inbox import Inbox, Intake
 from alerting.receiver.jira import JiraTickets
 from alerting.receiver.kills import KillOperator
@@ -108,9 +109,28 @@ def assemble(
     app = FastAPI(title="Handrail receiver", version=__version__, docs_url=None, redoc_url=None)
     web.routes(app, parts)
     pages.routes(app, pages.Pages(parts))
-    loops: dict[str, Loop] = {lane: each.run for lane, each in workers.items()}
+    loops = {lane: each.run for lane, each in workers.items()} | _heart(settings, clock, intake, metrics, logger)
     loops["inbox"] = lambda stop: intake.run(stop, inbox.arrived)
     return Receiver(app, loops, engine, intake, workers)
+
+
+def _heart(
+    settings: Settings, clock: Clock, intake: Intake, metrics: ReceiverMetrics, logger: logs.Logger
+) -> dict[str, Loop]:
+    """The loop of the heartbeat, if the team wants one."""
+    heartbeat = settings.notify.heartbeat
+    if heartbeat is None:
+        return {}
+    heart = Heart(
+        heartbeat.url,
+        build_client,
+        clock,
+        every_s=heartbeat.every.total_seconds(),
+        heard=lambda: intake.heartbeats.last,
+        count=metrics.heartbeat,
+        logger=logger,
+    )
+    return {"heartbeat": heart.run}
 
 
 def build_switches(settings: Settings, clock: Clock) -> dict[str, Switch]:

@@ -75,6 +75,8 @@ def decide(notification: Notification, known: Known | None, policy: Policy) -> D
     """What follows from `notification`, given the newest episode of its incident."""
     firing = notification.firing
     if notification.alertname == WATCHDOG:
+        if not firing:
+            return Decision((), "the watchdog itself ended: Prometheus no longer says that it is well")
         return Decision((Heartbeat(),), "the watchdog's heartbeat")
     if all(alert.labels.get("severity") == "info" for alert in notification.alerts):
         return Decision((), "severity info is for the pages, not for tickets")

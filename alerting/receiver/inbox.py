@@ -98,7 +98,11 @@ class Intake:
             now = self._clock.now().timestamp()
             try:
                 with connection.begin_nested():
-                    reason = self._apply(connection, parse(row.body.encode()), now)
+                    notification = parse(row.body.encode())
+                    reason = self._apply(connection, notification, now)
+                    if notification.alertname == decide.WATCHDOG and notification.firing:
+                        # When it came: one that waited here for a restart says nothing about now.
+                        self.heartbeats.last = row.received_at
             except SQLAlchemyError:
                 raise
             except Exception as error:
@@ -140,8 +144,6 @@ class Intake:
     ) -> int | None:
         digest = notification.state_digest
         match action:
-            case decide.Heartbeat():
-                self.heartbeats.last = now
             case decide.OpenIncident():
                 return incidents.begin(
                     connection,

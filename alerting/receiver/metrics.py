@@ -14,6 +14,7 @@ from alerting.receiver.outbox import Outbox
 
 _OUTCOMES = ("accepted", "malformed", "unauthorized", "too_large", "unavailable")
 _TICKETS = ("opened", "adopted", "commented", "closed")
+_HEARTBEATS = ("sent", "failed")
 _KILLS = ("confirmed", "not_confirmed")
 HANDOFF_REASONS = ("low_confidence", "tool_error")
 
@@ -105,6 +106,7 @@ class ReceiverMetrics:
         self._notifications = self._counter("handrail_notifications", "Notifications by outcome.", "outcome", _OUTCOMES)
         self._tickets = self._counter("handrail_tickets", "What was done to tickets.", "action", _TICKETS)
         self._kills = self._counter("handrail_kill_operations", "Switch operations by outcome.", "state", _KILLS)
+        self._heartbeats = self._counter("handrail_heartbeats", "Heartbeats by outcome.", "outcome", _HEARTBEATS)
 
     def _counter(self, name: str, text: str, label: str, known: tuple[str, ...]) -> Counter:
         counter = Counter(name, text, [label], registry=self.registry)
@@ -123,3 +125,7 @@ class ReceiverMetrics:
     def kill(self, state: str) -> None:
         """Count the end of a switch operation."""
         self._kills.labels(state).inc()
+
+    def heartbeat(self, outcome: str) -> None:
+        """Count a beat."""
+        self._heartbeats.labels(outcome).inc()

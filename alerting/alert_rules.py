@@ -8,11 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from alerting.render import SecretFiles, documents
+from alerting.render import documents
+from alerting.secret_files import SecretFiles
 from handrail.quantities import parse_duration
 from handrail.settings import Settings
 
-# The rules name no secret.
+# A file that Alertmanager would have to be given; who asks for the rules only reads no secret.
 _ANYWHERE = Path("/run/secrets/any")
 
 
@@ -53,8 +54,7 @@ class Rules:
 
 def rules_of(settings: Settings) -> Rules:
     """What `handrail render` would write for these settings."""
-    slack = _ANYWHERE if settings.notify.slack else None
-    found = documents(settings, SecretFiles(webhook_token=_ANYWHERE, slack_webhook_url=slack))
+    found = documents(settings, SecretFiles.of(settings, lambda _, secret: secret.file or _ANYWHERE))
     rules = [rule for group in found["rules/handrail.yml"]["groups"] for rule in group["rules"]]
     alerts = tuple(_alert(rule) for rule in rules if "alert" in rule)
     records = tuple(

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
 
 from alerting.alert_rules import AlertRule, Rules, rules_of
-from alerting.routing import receivers_of
 from alerting.runbook import Runbook, alerts_described, runbook_of
 from alerting.sentences import sentence
 from cli.alert_state import last_times, state_now
 from cli.configuration import config_option, load_or_exit
 from cli.explain_page import Explained, Fires, print_list, print_page
+from cli.told import who_is_told
 from handrail.clock import Clock, SystemClock
 from handrail.http import build_client
 from handrail.settings import Settings
@@ -27,8 +25,6 @@ from stack.past import Grid, Past, PastUnknown
 from stack.plan import reachable
 
 _WIDTH_WHEN_PIPED = 120
-# Stands for any agent that the file does not name.
-_SOMEONE = "some-agent"
 
 
 @click.command()
@@ -109,39 +105,18 @@ def _explained(known: list[AlertRule], agent: str | None, settings: Settings, ru
 
 
 def _fires(rule: AlertRule, agent: str | None, settings: Settings, rules: Rules) -> Fires:
-    names = [each.name for each in settings.agents if rule.sla == each.sla] if rule.sla else []
-    agents = [agent] if agent else names
-    about = (agents or [_SOMEONE])[0] if "{{ $labels.agent" in rule.annotations["description"] else ""
-    labels = {"alertname": rule.name, **rule.labels, **({"agent": about} if about else {})}
-    if (configured := settings.agent(about)) and configured.owner:
-        labels["owner"] = configured.owner
-    kills = [each.name for each in settings.agents if rule.name in each.kill_on and each.name in agents]
+    held_to = tuple(each.name for each in settings.agents if rule.sla == each.sla)
+    agents = (agent,) if agent else held_to
     return Fires(
         sentence=sentence(rule, settings),
         expression=rule.expr.strip(),
         severity=rule.labels["severity"],
         sla=rule.sla,
-        agents=tuple(agents),
+        agents=agents,
         for_=rule.for_,
         keep_firing_for=rule.keep_firing_for,
-        told=tuple(_told(receivers_of(rules.alertmanager, labels), kills, settings)),
+        told=who_is_told(rule, agents, rules, settings),
     )
-
-
-def _told(receivers: Iterable[Mapping[str, Any]], kills: Iterable[str], settings: Settings) -> Iterator[str]:
-    said = False
-    for receiver in receivers:
-        for slack in receiver.get("slack_configs", []):
-            said = True
-            yield f"Slack: {slack.get('channel') or 'the channel of the webhook'}"
-        if "webhook_configs" in receiver:
-            said = True
-            jira = settings.tickets.jira
-            ticket = f"Jira: a ticket in {jira.project}" if jira else "the receiver (no tickets are configured)"
-            yield ticket if receiver["name"] == "receiver" else "the receiver, which notices when it stops"
-    if not said:
-        yield "nobody: it stands on the pages only"
-    yield from (f"{agent} is switched off at once (kill_on)" for agent in kills)
 
 
 def _with_state(explained: Explained, settings: Settings, clock: Clock) -> Explained:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import groupby
 
 from rich.console import Console, RenderableType
 from rich.markdown import Markdown
@@ -61,8 +62,10 @@ def print_page(console: Console, explained: Explained) -> None:
     """The whole page."""
     console.print(Text(explained.alert, style="bold"), Text(f"  {explained.summary}"))
     _say_state(console, explained)
-    for each in explained.fires:
-        _say_fires(console, each)
+    for told, rules in groupby(explained.fires, key=lambda each: each.told):
+        for each in rules:
+            _say_fires(console, each)
+        _section(console, "Who is told", Text("\n".join(told)))
     _section(console, "What it means, by the default numbers", Markdown(explained.runbook.meaning))
     _section(console, "What it does to you", Markdown(explained.runbook.impact))
     _section(console, "First steps", Markdown(explained.runbook.diagnosis))
@@ -90,13 +93,13 @@ def _now(each: StateNow) -> Text:
 
 
 def _say_fires(console: Console, each: Fires) -> None:
-    whose = f"SLA {each.sla}: {', '.join(each.agents) or 'agents that are discovered'}" if each.sla else ""
+    nobody = "agents that are discovered" if each.sla == "default" else "no agent"
+    whose = f"SLA {each.sla}: {', '.join(each.agents) or nobody}" if each.sla else ""
     waits = [f"for {format_duration(each.for_)}"] if each.for_ else []
     waits += [f"keep_firing_for {format_duration(each.keep_firing_for)}"] if each.keep_firing_for else []
     lines = Text(each.sentence)
     lines.append(f"\n{each.severity}", style=_COLOURS.get(each.severity, ""))
     lines.append("".join(f", {part}" for part in (whose, *waits) if part))
-    lines.append(f"\nTold: {'; '.join(each.told)}")
     _section(console, "When", lines)
     console.print(Padding(Text(each.expression, style="dim"), (0, 0, 0, 4)), soft_wrap=False)
 

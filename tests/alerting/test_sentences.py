@@ -11,7 +11,7 @@ import pytest
 
 from alerting.alert_rules import Rules, rules_of
 from alerting.backtest.proposal import changeable, propose, with_sla
-from alerting.routing import receivers_of
+from alerting.routing import told
 from alerting.runbook import runbook_of
 from alerting.sentences import sentence
 from handrail.settings import Settings
@@ -89,4 +89,4 @@ def test_routes_lead_where_alertmanager_says(
         command = [amtool, "config", "routes", "test", f"--config.file={folder / 'alertmanager.yml'}", *pairs]
         done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
         wanted = done.stdout.strip().split(",")
-        assert [receiver["name"] for receiver in receivers_of(rules.alertmanager, labels)] == wanted, pairs
+        assert [one.receiver["name"] for one in told(rules.alertmanager, labels)] == wanted, pairs

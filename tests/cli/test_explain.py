@@ -24,8 +24,12 @@ agents:
     from: {n8n: main, workflow: Invoices}
     kill_switch: {n8n: deactivate}
     kill_on: [AgentSlowCallStreak]
-  - {name: research, from: {n8n: main, workflow: Research}, sla: patient}
-notify: {slack: {webhook_url_file: /run/secrets/slack, channel: "#ops"}}
+  - {name: research, from: {n8n: main, workflow: Research}, sla: patient, owner: lab}
+notify:
+  slack: {webhook_url_file: /run/secrets/slack, channel: "#ops"}
+  email: {smarthost: "smtp.test:587", from: handrail@example.com, to: [on-call@example.com]}
+  office_hours: {days: mon-fri, from: "08:00", to: "18:00", time_zone: Europe/Berlin}
+  owners: {lab: {email: [lab@example.com]}}
 prometheus: {listen: "127.0.0.1:1"}
 """
 
@@ -52,10 +56,20 @@ def test_each_sla_speaks_of_its_own_numbers_and_agents(tmp_path: Path) -> None:
     assert "Fires when 4 calls in a row took longer than 1m" in text
     assert "SLA patient: research" in text
     assert 'sla="patient"' in text
-    assert "Slack: #ops" in text
+    assert "Who is told Slack #ops e-mail to on-call@example.com the receiver" in text
+    assert "e-mail to lab@example.com" in text
+    assert "Europe/Berlin" not in text
     assert "invoices is switched off at once (kill_on)" in text
     assert "open its last runs" in text
     assert "Prometheus at http://127.0.0.1:1 does not answer" in text
+
+
+def test_what_can_wait_is_told_in_office_hours_and_to_the_owner(tmp_path: Path) -> None:
+    """As Alertmanager's own routes say; who has no warnings of an agent is not named for it."""
+    (fires, _) = json.loads(run(tmp_path, "AgentTokenUsageHigh", "--agent", "research", "--json").stdout)["fires"]
+    hours = ", mon-fri 08:00 to 18:00 Europe/Berlin only"
+    told = [f"Slack #ops{hours}", f"e-mail to lab@example.com{hours}", "the receiver (no tickets are configured)"]
+    assert fires["told"] == told
 
 
 def test_one_agent_sees_only_what_holds_for_it(tmp_path: Path) -> None:

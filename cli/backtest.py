@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -119,7 +119,9 @@ def _slas(settings: Settings, agent: str | None, sla: str | None) -> tuple[str, 
     if sla and held_to and sla != held_to:
         raise BadProposal(f"{agent} is held to the SLA {held_to}, not to {sla}")
     one = sla or held_to or ("default" if agent else None)
-    return (one,) if one else tuple(settings.slas)
+    # Rules that hold for nobody take as long as the others. Discovered agents are held to `default`.
+    used = {"default", *(each.sla for each in settings.agents)}
+    return (one,) if one else tuple(name for name in settings.slas if name in used)
 
 
 def _take_over(config: Path, sla: str, changes: tuple[Change, ...]) -> Iterator[TakeOver]:
@@ -140,7 +142,7 @@ def _replay(
     rest = [rule for rule in rules if rule not in by_ledger]
     notes, left_out = [], []
     if rest and not past.prometheus:
-        left_out = sorted({rule.alert for rule in rest})
+        left_out = list(_names(rest, by_ledger))
         notes.append(f"Only Prometheus knows the past of {', '.join(left_out)}: not replayed.")
         notes += [past.silent] if past.silent else []
         rest = []
@@ -162,6 +164,13 @@ def _replay(
             with of_ledger(client, clock, counted, agents=list(past.ledger), state=state, say=replay.say) as pasts:
                 replayed += replay.all(by_ledger, pasts[0], source="ledger", proposed=pasts[-1])
     return Report(grid, tuple(replayed), trial.proposed is not None, trial.take_over, tuple(notes), tuple(left_out))
+
+
+def _names(rules: Sequence[Compared], others: Sequence[Compared]) -> Iterator[str]:
+    """Of alerts; with the variant where another one of the alert is among the others."""
+    known = {rule.alert for rule in others}
+    names = (f"{rule.alert} ({rule.variant})" if rule.alert in known else rule.alert for rule in rules)
+    yield from dict.fromkeys(names)
 
 
 def _short(begins: dict[str, datetime], asked: datetime, now: datetime, since: timedelta) -> Iterator[str]:

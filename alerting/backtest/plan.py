@@ -21,10 +21,14 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One rule now and as proposed; None where there is no such rule. `recount`: its series must be counted anew."""
+    """One rule now and as proposed; None where there is no such rule. `variant` tells rules of one alert apart.
+
+    `recount`: its series must be counted anew for the proposal.
+    """
 
     alert: str
     severity: str
+    variant: str
     now: Version | None
     proposed: Version | None
     recount: bool = False
@@ -51,7 +55,9 @@ def compared(
     recounted = {name for name, paths in counted_by.items() if not set(paths).isdisjoint(changed)}
     for name, labels in dict.fromkeys([*before, *after]):
         key = (name, labels)
-        one = Compared(name, dict(labels)["severity"], before.get(key), after.get(key))
+        more = sorted((label, value) for label, value in labels if label not in ("severity", "sla"))
+        variant = ", ".join(f"{label} {value}" for label, value in more)
+        one = Compared(name, dict(labels)["severity"], variant, before.get(key), after.get(key))
         one = replace(one, recount=not one.reads.isdisjoint(recounted))
         if proposed is None or one.now != one.proposed or one.recount:
             yield one

@@ -66,7 +66,7 @@ def write(settings: Settings, spool: Spool, target: Path, *, until: datetime) ->
     periods = [Period(agent, source, datetime.fromtimestamp(0, UTC), until) for agent, source in spool.agents().items()]
     label_sets = LabelSets(counted(settings).labels)
     with OpenMetricsFile(target, step_s=STEP_S) as file:
-        yield from write_history(spool, settings, periods, file, label_sets=label_sets)
+        yield from write_history(spool, settings, periods, file, label_sets=label_sets, only=SERIES)
         file.finish()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -51,23 +51,40 @@ class Written:
 
 
 def write_history(
-    spool: Spool, settings: Settings, periods: Iterable[Period], file: OpenMetricsFile, *, label_sets: LabelSets
+    spool: Spool,
+    settings: Settings,
+    periods: Iterable[Period],
+    file: OpenMetricsFile,
+    *,
+    label_sets: LabelSets,
+    only: Collection[str] | None = None,
 ) -> Iterator[Written]:
-    """Write the periods one after the other; an agent without a call in its period has no history."""
+    """Write the periods one after the other; an agent without a call in its period has no history.
+
+    `only`: of the exporter's own series, those of these names; all of them without it.
+    """
     for period in periods:
         if span := spool.span(period.agent, since=period.since, until=period.until):
             first, _, count = span
             ends = math.floor(period.until.timestamp())
             steps = math.floor((ends - first.timestamp()) / STEP_S) + 1
             begins = ends - steps * STEP_S
-            _Agent(settings, period, file, label_sets).write(spool, begins, ends)
+            _Agent(settings, period, file, label_sets, only).write(spool, begins, ends)
             file.end_of_series()
             zone = period.until.tzinfo
             yield Written(period.agent, datetime.fromtimestamp(begins, zone), datetime.fromtimestamp(ends, zone), count)
 
 
 class _Agent:
-    def __init__(self, settings: Settings, period: Period, file: OpenMetricsFile, label_sets: LabelSets) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        period: Period,
+        file: OpenMetricsFile,
+        label_sets: LabelSets,
+        only: Collection[str] | None,
+    ) -> None:
+        self._only = only
         self._settings = settings
         self._period = period
         self._file = file
@@ -79,7 +96,7 @@ class _Agent:
         whole = self._standing()
         for call in self._calls(spool, ends):
             whole.add(call)
-        end, end_sums = whole.values(), whole.sums
+        end, end_sums = self._wanted(whole.values()), whole.sums
         counters = {name for name, kind in whole.kinds.items() if kind.type != "gauge"}
         now, calls = self._standing(), self._calls(spool, ends)
         following = next(calls, None)
@@ -95,6 +112,11 @@ class _Agent:
                 value = values.get(name, 0.0)
                 self._file.sample(whole.kinds[name], name, value - last if name in counters else value, at)
             self._recorded.write(at, sums, end_sums)
+
+    def _wanted(self, values: dict[str, float]) -> dict[str, float]:
+        if self._only is None:
+            return values
+        return {series: value for series, value in values.items() if series.partition("{")[0] in self._only}
 
     def _standing(self) -> Standing:
         target = {"instance": self._settings.exporter.listen, "job": JOB}

@@ -45,6 +45,7 @@ slas:
   patient: {{latency: {{threshold: 60s}}}}
 agents:
   - {{name: invoices, from: {{n8n: main, workflow: Invoices}}}}
+  - {{name: research, from: {{n8n: main, workflow: Research}}, sla: patient}}
 exporter: {{database_url: "sqlite:///{folder}/ledger.sqlite"}}
 prometheus: {{listen: "{listen}", evaluation_interval: 15s}}
 """
@@ -150,7 +151,7 @@ def test_calls_are_counted_anew_only_for_a_number_the_exporter_counts_by() -> No
     version = Version("handrail_slow_streak_last_breach_timestamp_seconds > 0", timedelta(), timedelta())
     asked = datetime(2026, 11, 1, tzinfo=UTC)
     late = asked + timedelta(days=3)
-    rule = Compared("AgentSlowCallStreak", "critical", version, version)
+    rule = Compared("AgentSlowCallStreak", "critical", "", version, version)
     both = Known({"invoices": asked}, {"invoices": asked})
     assert not both.from_ledger(rule, asked)
     assert both.from_ledger(replace(rule, recount=True), asked)

@@ -122,6 +122,12 @@ def _sla(name: str, sla: Sla) -> dict[str, object]:
             "after": format_duration(sla.stuck.after),
             "afterSeconds": _plain(Decimal(str(sla.stuck.after.total_seconds()))),
         },
+        "silent": sla.silent
+        and {
+            "grace": format_duration(sla.silent.grace),
+            "graceSeconds": _plain(Decimal(str(sla.silent.grace.total_seconds()))),
+            "minCalls": sla.silent.min_calls,
+        },
         "runaway": {
             "modelCalls": sla.runaway.model_calls,
             "toolCalls": sla.runaway.tool_calls,

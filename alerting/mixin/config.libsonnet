@@ -9,6 +9,8 @@
       handoff: { percent: '80%', factor: '3', increase: '200%', minHandoffs: 5 },
       confidence: { share: '0.2', percent: '20%', window: '1h', minAnswers: 5 },
       stuck: { after: '30m', afterSeconds: '1800' },
+      // null where no call is expected
+      silent: { grace: '15m', graceSeconds: '900', minCalls: 10 },
       runaway: { modelCalls: 100, toolCalls: 100, tokens: 500000 },
       objective: {
         availability: '0.99',

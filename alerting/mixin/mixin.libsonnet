@@ -5,12 +5,14 @@
 (import 'rules/agents.libsonnet') +
 (import 'rules/token_baseline.libsonnet') +
 (import 'rules/budget.libsonnet') +
+(import 'rules/silence.libsonnet') +
 (import 'rules/n8n_crosscheck.libsonnet') +
 (import 'alerts/links.libsonnet') +
 (import 'alerts/budget.libsonnet') +
 (import 'alerts/runs.libsonnet') +
 (import 'alerts/answers.libsonnet') +
 (import 'alerts/agents.libsonnet') +
+(import 'alerts/silence.libsonnet') +
 (import 'alerts/state.libsonnet') +
 (import 'alerts/pipeline.libsonnet') +
 (import 'receivers.libsonnet') +

@@ -19,6 +19,13 @@
   perCallRatio: 'agent:handrail_tokens_per_call_increase_ratio:sla_baseline',
   tokenRatio: 'agent:handrail_token_increase_ratio:sla_baseline',
 
+  // Calls of an agent that ended before this time are counted; when its source last had calls that it could not show;
+  // when the first call after its last one is due, by a schedule.
+  readUntil: 'agent:handrail_read_until:timestamp_seconds',
+  lastGap: 'agent:handrail_coverage_gap_last:timestamp_seconds',
+  callDue: 'agent:handrail_call_due:timestamp_seconds',
+  usualCalls: 'agent:handrail_calls_usual:increase1h',
+
   executionsEnded: 'source:handrail_n8n_executions_ended',
   executionsSeen: 'source:handrail_n8n_executions_seen',
   executionsMissingLeast: 'source:handrail_n8n_executions_missing:least',

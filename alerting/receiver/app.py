@@ -77,6 +77,7 @@ def assemble(
             outbox=queue,
             heartbeat=lambda: intake.heartbeats.last,
             flags=lambda: flags.of(engine, [agent.name for agent in settings.agents]),
+            flags_changed=lambda: flags.changed(engine, [agent.name for agent in settings.agents]),
             unconfirmed=lambda: kills.unconfirmed(engine, sorted(switches)),
             handoffs=lambda: taken(engine),
             drills=drill_log.last_successes,

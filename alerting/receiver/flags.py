@@ -42,6 +42,13 @@ def of(engine: Engine, agents: Iterable[str]) -> dict[str, bool]:
     return {agent: agent not in off for agent in agents}
 
 
+def changed(engine: Engine, agents: Iterable[str]) -> dict[str, float]:
+    """When the flag of each of these agents was last set, in epoch seconds; 0 for one that nobody ever switched."""
+    with reading(engine).connect() as connection:
+        found = {row.agent: row.changed_at for row in connection.execute(select(flags.c.agent, flags.c.changed_at))}
+    return {agent: found.get(agent, 0.0) for agent in agents}
+
+
 def iso(seconds: float | None) -> str | None:
     """Epoch seconds as ISO 8601 in UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds is not None else None

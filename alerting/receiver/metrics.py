@@ -23,13 +23,14 @@ HANDOFF_REASONS = ("low_confidence", "tool_error")
 class Tables:
     """Where the gauges are read.
 
-    `flags` holds the flag of every configured agent, `unconfirmed` for every agent with a switch whether a proof is
-    missing, `handoffs` how many were ever taken, by agent and reason.
+    `flags` holds the flag of every configured agent, `flags_changed` when it was last set, `unconfirmed` for every
+    agent with a switch whether a proof is missing, `handoffs` how many were ever taken, by agent and reason.
     """
 
     outbox: Outbox
     heartbeat: Callable[[], float | None]
     flags: Callable[[], Mapping[str, bool]]
+    flags_changed: Callable[[], Mapping[str, float]]
     unconfirmed: Callable[[], Mapping[str, int]]
     handoffs: Callable[[], Mapping[tuple[str, str], int]]
     drills: Callable[[], Mapping[tuple[str, str], float]]
@@ -57,7 +58,7 @@ class _Tables(Collector):
             "handrail_watchdog_last_heard_timestamp_seconds", "When the watchdog's notification last came; 0 for never."
         )
         heard.add_metric([], self._tables.heartbeat() or 0)
-        yield from (waiting, age, dead, heard, self._flags(), self._handoffs(), self._unconfirmed(), self._drills())
+        yield from (waiting, age, dead, heard, *self._flags(), self._handoffs(), self._unconfirmed(), self._drills())
 
     def _handoffs(self) -> CounterMetricFamily:
         """Counted in the table, so that a restart resets nothing; an agent that never handed over stands at 0."""
@@ -68,13 +69,20 @@ class _Tables(Collector):
             family.add_metric(labels, taken.get(labels, 0))
         return family
 
-    def _flags(self) -> GaugeMetricFamily:
+    def _flags(self) -> Iterator[GaugeMetricFamily]:
         family = GaugeMetricFamily(
             "handrail_agent_flag_enabled", "Whether the flag says that the agent may work.", labels=["agent"]
         )
         for agent, enabled in self._tables.flags().items():
             family.add_metric([agent], enabled)
-        return family
+        changed = GaugeMetricFamily(
+            "handrail_agent_flag_changed_timestamp_seconds",
+            "When the flag was last set; 0 for never.",
+            labels=["agent"],
+        )
+        for agent, at in self._tables.flags_changed().items():
+            changed.add_metric([agent], at)
+        yield from (family, changed)
 
     def _unconfirmed(self) -> GaugeMetricFamily:
         family = GaugeMetricFamily(

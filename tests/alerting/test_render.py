@@ -131,6 +131,17 @@ def test_numbers_of_an_sla_go_into_its_rules(rendered: Rendered) -> None:
     assert {rule["for"] for rule in rules(folder) if rule.get("alert") == "AgentTokenUsageHigh"} == {"25m"}
 
 
+def test_an_agent_of_which_no_call_is_expected_has_no_such_rule(rendered: Rendered) -> None:
+    """`silent: off` for one SLA leaves the others theirs; for all of them nothing is recorded for it either."""
+    folder = rendered("slas: {default: {silent: {grace: 1h, min_calls: 3}}, batch: {silent: off}}")
+    alerts = [rule for rule in rules(folder) if rule.get("alert") == "AgentSilent"]
+    assert {rule["labels"]["sla"] for rule in alerts} == {"default"}
+    assert "> 3600" in alerts[0]["expr"]
+    assert "agent:handrail_calls_usual:increase1h > 2.5" in alerts[1]["expr"]
+    assert "1h" in alerts[0]["annotations"]["description"]
+    assert "silence" not in (rendered("slas: {default: {silent: off}}") / "rules/handrail.yml").read_text()
+
+
 def test_the_longest_hold_bridges_the_exporter(rendered: Rendered) -> None:
     """An agent of any SLA stays known for as long as its alert is held."""
     folder = rendered("slas: {default: {latency: {hold: 5m}}, slow: {latency: {hold: 12m}}}")
@@ -150,8 +161,12 @@ def test_every_sla_has_its_group_and_shares_what_is_equal(rendered: Rendered) ->
         "handrail-token-ratio-0",
         "handrail-budget-windows-0",
         "handrail-budget-0",
+        "handrail-silence",
+        "handrail-silence-baseline",
         "handrail-sla-default",
         "handrail-sla-strict",
+        "handrail-silent-default",
+        "handrail-silent-strict",
         "handrail-agent-state",
         "handrail-pipeline",
     ]

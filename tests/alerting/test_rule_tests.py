@@ -73,6 +73,8 @@ MUTATIONS = [
     pytest.param("AgentSlowCallStreak", "< 300", "< 1e9", id="slow calls", marks=pytest.mark.slow),
     pytest.param("AgentTokenUsageHigh", "> 0.3 + 1e-9", "> 0.2999", id="tokens", marks=pytest.mark.slow),
     pytest.param("AgentErrorBudgetBurn", "(5.6 *", "(5.5 *", id="budget", marks=pytest.mark.slow),
+    pytest.param("AgentSilent", "> 900", "> 890", id="silent by schedule", marks=pytest.mark.slow),
+    pytest.param("AgentSilent", "increase1h > 9.5", "increase1h > 8.5", id="silent by history", marks=pytest.mark.slow),
 ]
 
 

@@ -98,13 +98,15 @@ def _handoffs(sla: Sla, _: Mapping[str, str]) -> str:
     )
 
 
-def _silent(sla: Sla, _: Mapping[str, str]) -> str:
+def _silent(sla: Sla, labels: Mapping[str, str]) -> str:
     silent = sla.silent
     if silent is None:
         return "never: it is off"
+    if labels.get("basis") == "schedule":
+        return f"by the agent's schedule, its own or n8n's, a call is more than {_time(silent.grace)} late"
     return (
-        f"a call is more than {_time(silent.grace)} late; where no schedule is known, when an hour in which at least "
-        f"{silent.min_calls} calls are usual is without any"
+        f"no schedule is known and the last hour was without a call, where at least {silent.min_calls} are usual at this "
+        "hour of the week, by the last four weeks"
     )
 
 

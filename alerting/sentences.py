@@ -105,8 +105,8 @@ def _silent(sla: Sla, labels: Mapping[str, str]) -> str:
     if labels.get("basis") == "schedule":
         return f"by the agent's schedule, its own or n8n's, a call is more than {_time(silent.grace)} late"
     return (
-        f"no schedule is known and the last hour was without a call, where at least {silent.min_calls} are usual at this "
-        "hour of the week, by the last four weeks"
+        f"no schedule is known and the last hour was without a call, where at least {silent.min_calls} are usual at "
+        "this hour of the week, by the last four weeks"
     )
 
 

@@ -72,17 +72,7 @@ def assemble(
         engine, clock, scope=scope, policy=policy, reporter=reporter, with_tickets=with_tickets, logger=logger
     )
     drill_log = DrillLog(engine, clock)
-    metrics = ReceiverMetrics(
-        Tables(
-            outbox=queue,
-            heartbeat=lambda: intake.heartbeats.last,
-            flags=lambda: flags.of(engine, [agent.name for agent in settings.agents]),
-            flags_changed=lambda: flags.changed(engine, [agent.name for agent in settings.agents]),
-            unconfirmed=lambda: kills.unconfirmed(engine, sorted(switches)),
-            handoffs=lambda: taken(engine),
-            drills=drill_log.last_successes,
-        )
-    )
+    metrics = ReceiverMetrics(_tables(engine, settings, queue, intake, sorted(switches), drill_log))
     operator = KillOperator(
         engine,
         switches,
@@ -132,6 +122,21 @@ def _heart(
         logger=logger,
     )
     return {"heartbeat": heart.run}
+
+
+def _tables(
+    engine: Engine, settings: Settings, queue: Outbox, intake: Intake, switches: list[str], drill_log: DrillLog
+) -> Tables:
+    agents = [agent.name for agent in settings.agents]
+    return Tables(
+        outbox=queue,
+        heartbeat=lambda: intake.heartbeats.last,
+        flags=lambda: flags.of(engine, agents),
+        flags_changed=lambda: flags.changed(engine, agents),
+        unconfirmed=lambda: kills.unconfirmed(engine, switches),
+        handoffs=lambda: taken(engine),
+        drills=drill_log.last_successes,
+    )
 
 
 def build_switches(settings: Settings, clock: Clock) -> dict[str, Switch]:

@@ -16,7 +16,7 @@ _HIDDEN = ("__name__", "alertname", "alertstate", "severity", "sla", "owner")
 
 @dataclass(frozen=True, slots=True)
 class StateNow:
-    """A series that is pending or firing; `since`: the first evaluation of it."""
+    """A series that is pending or firing; `about` is empty where an alert has but one, `since` its first evaluation."""
 
     state: str
     about: str
@@ -62,7 +62,7 @@ def _about(labels: Mapping[str, str]) -> str:
     shown = {name: value for name, value in labels.items() if name not in _HIDDEN}
     agent = shown.pop("agent", "")
     more = ", ".join(f"{name} {value}" for name, value in sorted(shown.items()))
-    return f"{agent} ({more})" if agent and more else agent or more or "it"
+    return f"{agent} ({more})" if agent and more else agent or more
 
 
 def _moment(seconds: float) -> datetime:

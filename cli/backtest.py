@@ -144,7 +144,7 @@ def _replay(
     if rest and not past.prometheus:
         left_out = list(_names(rest, by_ledger))
         notes.append(f"Only Prometheus knows the past of {', '.join(left_out)}: not replayed.")
-        notes += [past.silent] if past.silent else []
+        notes.append(past.silent or "Prometheus answers and has no calls yet.")
         rest = []
     if unable := [rule for rule in rest if rule.recount]:
         names = ", ".join(sorted({rule.alert for rule in unable}))
@@ -174,11 +174,12 @@ def _names(rules: Sequence[Compared], others: Sequence[Compared]) -> Iterator[st
 
 
 def _short(begins: dict[str, datetime], asked: datetime, now: datetime, since: timedelta) -> Iterator[str]:
-    late = {name: at for name, at in begins.items() if at > asked + _SHORT_OF}
+    enough = min(_SHORT_OF, since / 20)
+    late = {name: at for name, at in begins.items() if at > asked + enough}
     if late and len(late) == len(begins):
         first = min(late.values())
         yield f"History begins {_ago(now - first)} ago; --since {format_duration(since)} asks for more."
-        late = {name: at for name, at in late.items() if at > first + _SHORT_OF}
+        late = {name: at for name, at in late.items() if at > first + enough}
     for name, at in sorted(late.items()):
         yield f"{name}: history begins {_ago(now - at)} ago."
 

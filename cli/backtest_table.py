@@ -136,7 +136,8 @@ def _print_table(console: Console, report: Report, fired: Sequence[Replayed]) ->
         console.print(heading.append("  from the ledger's calls" if ledger else "", style="dim"))
         console.print(_table(together, report.grid, layout, header=False))
     piece = timedelta(milliseconds=(report.grid.last - report.grid.first) / layout.timeline)
-    about = format_duration(max(piece // timedelta(minutes=1), 1) * timedelta(minutes=1))
+    unit = timedelta(minutes=1) if piece > timedelta(minutes=5) else timedelta(seconds=1)
+    about = format_duration(max(piece // unit, 1) * unit)
     flaps = f"Flaps: fired again within {format_duration(FLAP_WITHIN)} of its end."
     console.print(f"{flaps} When: a mark is about {about}.", style="dim", highlight=False)
 

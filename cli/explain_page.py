@@ -79,7 +79,9 @@ def _say_state(console: Console, explained: Explained) -> None:
     firing = Text("\n").join(_now(each) for each in explained.now) if explained.now else Text("It does not fire.")
     _section(console, "Now", firing)
     lines = [
-        Text(f"{each.about}: {each.begins:%Y-%m-%d %H:%M} UTC, for {_length(each.lasted)}; {_times(each.fired)} in all")
+        Text(
+            f"{each.about}{': ' if each.about else ''}{each.begins:%Y-%m-%d %H:%M} UTC, for {_length(each.lasted)}; {_times(each.fired)} in all"
+        )
         for each in sorted(explained.last, key=lambda one: one.begins, reverse=True)
     ]
     never = Text(f"Never in the {format_duration(explained.kept)} that Prometheus keeps.")
@@ -89,7 +91,7 @@ def _say_state(console: Console, explained: Explained) -> None:
 def _now(each: StateNow) -> Text:
     since = f" since {each.since:%Y-%m-%d %H:%M} UTC" if each.since else ""
     style = "bold red" if each.state == "firing" else "yellow"
-    return Text.assemble(Text(each.state, style=style), f"  {each.about}{since}")
+    return Text.assemble(Text(each.state, style=style), f"  {each.about}" if each.about else "", since)
 
 
 def _say_fires(console: Console, each: Fires) -> None:

@@ -15,6 +15,7 @@ from handrail.quantities import format_duration
 # Prometheus refuses more than 11,000 points of a series at once.
 _MOST_POINTS = 10_000
 _MS = timedelta(milliseconds=1)
+_FINEST, _COARSEST = timedelta(seconds=15), timedelta(minutes=5)
 
 
 class PastUnknown(Exception):
@@ -70,8 +71,9 @@ class Past:
         return [Moments(dict(labels), at) for labels, at in found.items()]
 
     def begins(self, metric: str, *, since: timedelta) -> dict[str, datetime]:
-        """By agent, when the metric was first there within `since`, to five minutes."""
-        expr = f"min by (agent) (min_over_time(timestamp({metric})[{format_duration(since)}:5m]))"
+        """By agent, when the metric was first there within `since`, to five minutes or less."""
+        step = format_duration(max(_FINEST, min(_COARSEST, since / 500)))
+        expr = f"min by (agent) (min_over_time(timestamp({metric})[{format_duration(since)}:{step}]))"
         return {
             row["metric"].get("agent", ""): datetime.fromtimestamp(float(row["value"][1]), UTC)
             for row in self._ask("query", {"query": expr})

@@ -78,14 +78,15 @@ def _say_state(console: Console, explained: Explained) -> None:
         return
     firing = Text("\n").join(_now(each) for each in explained.now) if explained.now else Text("It does not fire.")
     _section(console, "Now", firing)
-    lines = [
-        Text(
-            f"{each.about}{': ' if each.about else ''}{each.begins:%Y-%m-%d %H:%M} UTC, for {_length(each.lasted)}; {_times(each.fired)} in all"
-        )
-        for each in sorted(explained.last, key=lambda one: one.begins, reverse=True)
-    ]
+    newest_first = sorted(explained.last, key=lambda one: one.begins, reverse=True)
+    lines = [Text(_last(each)) for each in newest_first]
     never = Text(f"Never in the {format_duration(explained.kept)} that Prometheus keeps.")
     _section(console, "Last fired", Text("\n").join(lines) if lines else never)
+
+
+def _last(each: LastTime) -> str:
+    about = f"{each.about}: " if each.about else ""
+    return f"{about}{each.begins:%Y-%m-%d %H:%M} UTC, for {_length(each.lasted)}; {_times(each.fired)} in all"
 
 
 def _now(each: StateNow) -> Text:

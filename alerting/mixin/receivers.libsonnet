@@ -13,6 +13,8 @@
     '{{ .ExternalURL }}/#/silences/new?filter=%7B' +
     std.join('%2C', ['%s%%3D%%22%s%%22' % [name, matchers[name]] for name in std.objectFields(matchers)]) + '%7D',
 
+  // The ticket has no key yet when the message is sent, so the receiver leads on to it.
+  local ticket(query) = if config.tickets then [button('Ticket', url + '/ticket/' + alertname + query)] else [],
   local about(dashboard, actions) = { dashboard: dashboard, actions: actions },
   // Slack shows at most five buttons.
   local anAgent = about(
@@ -20,6 +22,7 @@
     [
       button('Run-book', '%s/runbook/%s?agent=%s' % [url, alertname, agent]),
       button('Dashboard', url + '/?agent=' + agent),
+    ] + ticket('?agent=' + agent) + [
       button('Silence', silence({ agent: agent, alertname: alertname })),
       button('Switch off', url + '/agents/' + agent + '/switch', style='danger'),
     ]
@@ -29,6 +32,7 @@
     [
       button('Run-book', url + '/runbook/' + alertname),
       button('Dashboard', url + '/'),
+    ] + ticket('') + [
       button('Silence', silence({ alertname: alertname })),
     ]
   ),
@@ -54,7 +58,10 @@
 
   local links =
     '\n\nRun-book:  %(url)s/runbook/%(alertname)s{{ with .GroupLabels.agent }}?agent={{ . | urlquery }}{{ end }}' +
-    '\nDashboard: %(url)s/{{ with .GroupLabels.agent }}?agent={{ . | urlquery }}{{ end }}',
+    '\nDashboard: %(url)s/{{ with .GroupLabels.agent }}?agent={{ . | urlquery }}{{ end }}' +
+    if config.tickets then
+      '\nTicket:    %(url)s/ticket/%(alertname)s{{ with .GroupLabels.agent }}?agent={{ . | urlquery }}{{ end }}'
+    else '',
 
   local emailReceiver(name, to) = {
     name: name,

@@ -16,9 +16,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 
-from alerting.receiver import flags, kills
+from alerting.receiver import flags, incidents, kills
+from alerting.receiver.payload import incident_key
 from alerting.receiver.web import Parts, Refused, read_body, switch_agent
 from alerting.runbook import RUNBOOK, section_of
+from handrail.database import reading
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 
@@ -58,6 +60,20 @@ class Pages:
             raise Refused(404, f"the run-book has no alert named {alertname}")
         row = next((row for row in self._parts.overview.read().agents if row.name == agent), None)
         return self._page("runbook.html", alertname=alertname, agent=row, body=self._markdown.render(section))
+
+    def ticket(self, alertname: str, agent: str | None) -> Response:
+        """On to the newest ticket about the alert; a message is sent before its ticket has a key."""
+        labels = {"alertname": alertname} | ({"agent": agent} if agent else {})
+        key = incident_key(self._parts.settings.team.name, alertname, labels)
+        with reading(self._parts.engine).connect() as connection:
+            row = incidents.newest(connection, key)
+        jira = self._parts.settings.tickets.jira
+        if jira and row and row.ticket_key:
+            return RedirectResponse(f"{jira.url}/browse/{row.ticket_key}", status_code=302, headers=_HEADERS)
+        opening = jira is not None and row is not None
+        return self._page(
+            "ticket.html", status=200 if opening else 404, alertname=alertname, agent=agent, opening=opening
+        )
 
     def switch(self, agent: str, *, error: str | None = None, status: int = 200) -> Response:
         """The state of an agent's switch, and the form that changes it."""
@@ -108,6 +124,10 @@ def routes(app: FastAPI, pages: Pages) -> None:
     @app.get("/runbook/{alertname}")
     def runbook(alertname: str, agent: str | None = None) -> Response:
         return pages.runbook(alertname, agent)
+
+    @app.get("/ticket/{alertname}")
+    def ticket(alertname: str, agent: str | None = None) -> Response:
+        return pages.ticket(alertname, agent or None)
 
     @app.get("/agents/{agent}/switch")
     def switch(agent: str) -> Response:

@@ -40,7 +40,8 @@ def test_slack_says_what_broke_since_when_and_what_to_press(live: Live) -> None:
     )
     assert attachment["color"] == "danger"
     buttons = {button["text"]: button["url"] for button in attachment["actions"]}
-    assert list(buttons) == ["Run-book", "Dashboard", "Silence", "Switch off"]
+    assert list(buttons) == ["Run-book", "Dashboard", "Ticket", "Silence", "Switch off"]
+    assert buttons["Ticket"] == "http://handrail.test/ticket/AgentSlowCallStreak?agent=night"
     assert buttons["Run-book"] == "http://handrail.test/runbook/AgentSlowCallStreak?agent=night"
     assert buttons["Dashboard"] == "http://handrail.test/?agent=night"
     assert buttons["Switch off"] == "http://handrail.test/agents/night/switch"
@@ -91,6 +92,7 @@ def test_a_mail_says_the_same_as_slack_in_plain_text(live: Live) -> None:
     assert re.findall(r"http\S+", body.get_content()) == [
         "http://handrail.test/runbook/AgentLowConfidence?agent=mailed",
         "http://handrail.test/?agent=mailed",
+        "http://handrail.test/ticket/AgentLowConfidence?agent=mailed",
     ]
 
 
@@ -101,7 +103,7 @@ def test_the_watchdog_reaches_no_person(live: Live) -> None:
     attachment = live.outside.told_slack("[FIRING] Other (warning)")
     assert attachment["color"] == "warning"
     assert read(attachment).footer == "Handrail itself"
-    assert [button["text"] for button in attachment["actions"]] == ["Run-book", "Dashboard", "Silence"]
+    assert [button["text"] for button in attachment["actions"]] == ["Run-book", "Dashboard", "Ticket", "Silence"]
     assert parse_qs(urlsplit(attachment["actions"][0]["url"]).query) == {}
     assert not [message for message in live.outside.slack.messages if "Watchdog" in str(message)]
 

@@ -202,17 +202,30 @@ def test_days_may_go_over_the_end_of_the_week(amtool: Path, rendered: Rendered, 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_only_the_message_about_an_agent_can_switch_it_off(rendered: Rendered) -> None:
-    """The other message has the same buttons without that one."""
-    receivers = by_name(rendered(SLACK))
+@pytest.mark.parametrize("tickets", [True, False])
+def test_a_message_has_the_buttons_that_lead_somewhere(rendered: Rendered, *, tickets: bool) -> None:
+    """Only an agent can be switched off, and only a team with Jira has tickets; Slack shows five buttons."""
+    jira = "tickets: {jira: {url: 'http://jira.test', project: OPS, token_file: /x}}\n"
+    receivers = by_name(rendered(SLACK + jira * tickets))
     buttons = {
         name: [button["text"] for button in receivers[name]["slack_configs"][0]["actions"]]
         for name in ("slack-agent", "slack")
     }
+    ticket = ["Ticket"] * tickets
     assert buttons == {
-        "slack-agent": ["Run-book", "Dashboard", "Silence", "Switch off"],
-        "slack": ["Run-book", "Dashboard", "Silence"],
+        "slack-agent": ["Run-book", "Dashboard", *ticket, "Silence", "Switch off"],
+        "slack": ["Run-book", "Dashboard", *ticket, "Silence"],
     }
+
+
+def test_no_label_can_hold_what_a_model_wrote() -> None:
+    """Labels decide who is told and what is grouped: each is one of a known few, and none is made from a text."""
+    known = {"alertname", "severity", "sla", "agent", "owner", "source", "credential", "lane", "integration"}
+    known |= {"rule_group", "job", "instance", "limit", "per", "pace", "scenario", "drilled", "basis"}
+    rules = yaml.safe_load((ROOT / "alerting/rendered/rules/handrail.yml").read_text())
+    alerts = [rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
+    assert not [rule for rule in alerts if any("{{" in value for value in rule["labels"].values())]
+    assert {name for labels in ALERTS.values() for name in labels} <= known
 
 
 def test_the_watchdog_beats_once_a_minute(rendered: Rendered) -> None:

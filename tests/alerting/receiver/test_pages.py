@@ -113,3 +113,29 @@ def test_the_run_book_is_filled_in_for_the_agent(client):
     assert "3 slow in a row" in page
     assert "Mitigation" in page
     assert client.get("/runbook/Nothing").status_code == 404
+
+
+def test_a_message_leads_to_the_ticket_as_soon_as_there_is_one(bench, notification):
+    """The button is in the message before Jira has given the ticket a key; a ticket of another agent is another's."""
+    path = "/ticket/AgentErrorRatioHigh?agent=invoice"
+    page = bench.client.get(path, follow_redirects=False)
+    assert page.status_code == 404
+    assert "There is no ticket about this" in page.text
+    bench.alert(notification())
+    bench.receiver.intake.process_one()
+    page = bench.client.get(path, follow_redirects=False)
+    assert page.status_code == 200
+    assert "being opened" in page.text
+    bench.drain()
+    (issue,) = bench.open_tickets
+    answer = bench.client.get(path, follow_redirects=False)
+    assert answer.status_code == 302
+    assert answer.headers["location"] == f"{bench.settings.tickets.jira.url}/browse/{issue.key}"
+    assert bench.client.get("/ticket/AgentErrorRatioHigh?agent=support-bot").status_code == 404
+
+
+def test_an_alert_about_no_agent_has_its_ticket_too(bench, notification):
+    """Alertmanager's group has no agent then."""
+    bench.alert(notification(alertname="HandrailSourceDown", groupLabels={"alertname": "HandrailSourceDown"}))
+    bench.drain()
+    assert bench.client.get("/ticket/HandrailSourceDown", follow_redirects=False).status_code == 302

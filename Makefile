@@ -26,8 +26,8 @@ $(shell test -x $(VENV)/bin/python || rm -f $(RUNTIME) $(DEV))
 unexport PORT_OFFSET
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs foreground drill test test-rules test-slow test-n8n test-faults bench lint format generate check-generated clean \
-	tools tools-3 lock python
+.PHONY: help up down status logs foreground drill test test-rules test-slow test-checkers test-n8n test-faults bench lint format \
+	generate check-generated clean tools tools-3 lock python
 
 help: ## List what make can do
 	@echo "Handrail: production support for AI automations. Begin with: make up"
@@ -63,7 +63,7 @@ endif
 
 test: $(DEV) ## Run the tests
 	@$(RUN) stack tools >/dev/null || echo "Tests that need Prometheus or Alertmanager are going to say so." >&2
-	@$(VENV)/bin/python -m pytest tests -m "not n8n and not faults and not slow" -n auto --dist loadfile
+	@$(VENV)/bin/python -m pytest tests -m "not n8n and not faults and not slow and not checkers" -n auto --dist loadfile
 
 test-rules: $(RUNTIME) ## Prove the rules of CONFIG, or of the example, on every Prometheus unpacked here
 	@$(RUN) test-rules --config $(or $(CONFIG),handrail.example.yaml) \
@@ -72,6 +72,9 @@ test-rules: $(RUNTIME) ## Prove the rules of CONFIG, or of the example, on every
 test-slow: $(DEV) ## Run the tests that take a minute each, and every property with many examples
 	@$(RUN) stack tools >/dev/null || echo "Tests that need Prometheus or Alertmanager are going to say so." >&2
 	@HANDRAIL_TIMES=6 $(VENV)/bin/python -m pytest tests -m "slow or property" -n auto --dist load
+
+test-checkers: $(DEV) ## Run the checkers of others over everything rendered: pint, mixtool, CRDs (needs Go)
+	@$(VENV)/bin/python -m pytest tests/checkers -m checkers -r s
 
 test-n8n: $(DEV) ## Run the tests against a real n8n
 	@$(VENV)/bin/python -m pytest tests/n8n -m n8n -o addopts="--import-mode=importlib -q --strict-markers"
@@ -103,7 +106,7 @@ check-generated: $(RUNTIME) ## Fail if alerting/rendered is not what generate wo
 
 clean: ## Stop, and delete what was built; keeps your secrets, your data and the drills' journals
 	@if [ -x $(VENV)/bin/python ] && [ -d $(STATE) ]; then $(RUN) stack down; fi
-	@cd $(STATE) 2>/dev/null && rm -rf simulated secrets/simulated prometheus alertmanager logs rendered bin bin-3 \
+	@cd $(STATE) 2>/dev/null && rm -rf simulated secrets/simulated prometheus alertmanager logs rendered bin bin-3 go \
 		apt apt-3 plan.json state.json lock || true
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

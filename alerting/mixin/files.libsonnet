@@ -1,8 +1,9 @@
-// Every file that is rendered, by its path, for the configuration that alerting/render.py gives.
+// Everything that is rendered, for the configuration that alerting/render.py gives.
 function(config)
   local mixin = (import 'mixin.libsonnet') + { _config+:: config };
   {
-    'rules/handrail.yml': { groups: mixin.prometheusRules.groups + mixin.prometheusAlerts.groups },
-    'alertmanager.yml': mixin.alertmanager,
-    'prometheus.yml': mixin.prometheus,
+    rules: { groups: mixin.prometheusRules.groups + mixin.prometheusAlerts.groups },
+    alertmanager: mixin.alertmanager,
+    prometheus: mixin.prometheus,
+    dashboards: mixin.grafanaDashboards,
   }

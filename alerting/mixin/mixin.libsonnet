@@ -1,4 +1,6 @@
-// The mixin: prometheusRules and prometheusAlerts for the _config of config.libsonnet.
+// The mixin: prometheusRules, prometheusAlerts and grafanaDashboards for the _config of config.libsonnet.
+// The three are there whatever they are added to; without dashboards the last is empty.
+{ prometheusRules+:: {}, prometheusAlerts+:: {}, grafanaDashboards+:: {} } +
 (import 'config.libsonnet') +
 (import 'groups.libsonnet') +
 (import 'rules/tokens.libsonnet') +

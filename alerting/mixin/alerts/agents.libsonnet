@@ -70,7 +70,7 @@ local s = import '../series.libsonnet';
       s.baseline(sla.tokens.baselineDays),
       sla.tokens.minTokens,
     ],
-    'for': sla.tokens['for'],
+    [if sla.tokens['for'] != '0s' then 'for']: sla.tokens['for'],
     labels: { severity: 'warning', sla: sla.name, per: 'call' },
     annotations: {
       summary: 'An agent uses far more tokens for a call than usual at this hour.',
@@ -94,7 +94,7 @@ local s = import '../series.libsonnet';
       s.baseline(sla.tokens.baselineDays),
       sla.tokens.minTokens,
     ],
-    'for': sla.tokens['for'],
+    [if sla.tokens['for'] != '0s' then 'for']: sla.tokens['for'],
     labels: { severity: 'warning', sla: sla.name, per: 'hour' },
     annotations: {
       summary: 'An agent uses far more tokens than usual at this hour.',
@@ -107,7 +107,7 @@ local s = import '../series.libsonnet';
   prometheusAlerts+:: {
     groups+: [
       {
-        name: 'handrail-sla-' + sla.name,
+        name: $.groupName('handrail-sla-', sla.name),
         rules: [
           $.withLinks(alert, '{{ $labels.agent | urlquery }}')
           for alert in [slowCallStreak(sla), errorRatioHigh(sla), tokenUsageHigh(sla), tokensPerCallHigh(sla)] + $.agentAlerts.budget(sla) + $.agentAlerts.runs(sla) + $.agentAlerts.answers(sla)

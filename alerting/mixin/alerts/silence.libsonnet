@@ -64,7 +64,7 @@ local s = import '../series.libsonnet';
   prometheusAlerts+:: {
     groups+: [
       {
-        name: 'handrail-silent-' + sla.name,
+        name: $.groupName('handrail-silent-', sla.name),
         rules: [$.withLinks(alert, '{{ $labels.agent | urlquery }}') for alert in [bySchedule(sla), byHistory(sla)]],
       }
       for sla in $._config.slas

@@ -65,9 +65,11 @@ local s = import '../series.libsonnet';
     for sla in slas
   ],
 
-  // One group, because its rules run one after the other at one timestamp: calls and errors are of one scrape.
+  // One group, because its rules run one after the other at one timestamp: calls and errors are of one scrape. Of many
+  // windows the later ones have groups of their own, in which both still are.
+  local together = std.length(known + sums) + 16,
   prometheusRules+:: {
-    groups+: [{ name: 'handrail-agents', rules: known + sums + increases }] +
+    groups+: $.inFewGroups('handrail-agents', known + sums + increases, first=together) +
              $.inGroups('handrail-error-ratio', ratios),
   },
 }

@@ -46,17 +46,15 @@ local s = import '../series.libsonnet';
   },
 
   prometheusRules+:: {
-    groups+: [
-      {
-        name: 'handrail-token-baseline',
-        // What is usual moves slowly, and looking back over days costs much.
-        interval: '1m',
-        rules: std.flattenArrays([
-          [baseline(s.baseline(days), s.tokens, days), baseline(s.perCallBaseline(days), s.tokensPerCall, days)]
-          for days in baselines
-        ]) + [ready],
-      },
-    ] + $.inGroups('handrail-token-ratio', std.flattenArrays([
+    groups+: $.inFewGroups(
+      'handrail-token-baseline',
+      std.flattenArrays([
+        [baseline(s.baseline(days), s.tokens, days), baseline(s.perCallBaseline(days), s.tokensPerCall, days)]
+        for days in baselines
+      ]) + [ready],
+      // What is usual moves slowly, and looking back over days costs much.
+      { interval: '1m' }
+    ) + $.inGroups('handrail-token-ratio', std.flattenArrays([
       [
         ratio(s.tokenRatio, s.tokens, s.baseline(sla.tokens.baselineDays), sla),
         ratio(s.perCallRatio, s.tokensPerCall, s.perCallBaseline(sla.tokens.baselineDays), sla),

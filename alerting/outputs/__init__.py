@@ -1,0 +1,1 @@
+"""What is rendered, in the shape that those who load it expect: plain files, Kubernetes resources, files for Mimir."""

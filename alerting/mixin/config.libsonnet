@@ -44,6 +44,8 @@
       partDownAfter: '5m',
       sourceDownAfter: '10m',
       sourceStaleSeconds: 30 * 60,
+      datasetDownAfter: '30m',
+      coverageUnknownAfter: '1h',
       deliveryStuckSeconds: 15 * 60,
       killStuckSeconds: 2 * 60,
       drillStaleSeconds: 30 * 24 * 3600,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from alerting.rule_tests.case import TARGET, Case, Series
+from alerting.rule_tests.case import TARGET, Case, Kind, Moment, Series, Values, fires, silent
 from alerting.rule_tests.levels import Reading, Stamp, World
 
 _GROUPS = ("handrail-pipeline",)
@@ -20,6 +20,8 @@ def _beside(metric: str, value: timedelta) -> World:
 
 RECEIVER = {"job": "handrail-receiver", "instance": "receiver"}
 SOURCE = {**TARGET, "source": "n8n/main"}
+DATASET = {**TARGET, "source": "cloudflare-analytics/main", "dataset": "worker_crons"}
+_DATASET_READ = "handrail_source_dataset_last_success_timestamp_seconds"
 KEY = {**TARGET, "credential": "n8n/main"}
 
 _LEVELS = (
@@ -55,6 +57,29 @@ _LEVELS = (
         bad=8,
         lasts=_HOUR,
         subject={"source": "n8n/main"},
+    ),
+    Reading(
+        alert="HandrailDatasetDown",
+        groups=_GROUPS,
+        metric="handrail_source_dataset_up",
+        labels=DATASET,
+        good=1,
+        edge=1,
+        bad=0,
+        after=30 * _MINUTE,
+        subject={"source": "cloudflare-analytics/main", "dataset": "worker_crons"},
+        world=lambda length: (Series(_DATASET_READ, DATASET, [60.0] * length),),
+    ),
+    Reading(
+        alert="WorkerCronMissed",
+        groups=_GROUPS,
+        metric="handrail_worker_cron_missed_total",
+        labels={**TARGET, "source": "cloudflare-analytics/main", "worker": "w", "cron": "*/5 * * * *"},
+        good=2,
+        edge=2,
+        bad=3,
+        lasts=_HOUR,
+        subject={"worker": "w", "cron": "*/5 * * * *"},
     ),
     Reading(
         alert="HandrailLedgerDown",
@@ -206,3 +231,53 @@ def cases() -> Iterator[Case]:
     """The claims about each of them."""
     for one in (*_LEVELS, *_STAMPS):
         yield from one.cases()
+    yield _never_offered()
+    yield from _coverage_unknown()
+
+
+def _never_offered() -> Case:
+    """An account that does not have a dataset is not told so for ever."""
+    series = (Series("handrail_source_dataset_up", DATASET, [0.0] * 60), Series(_DATASET_READ, DATASET, [0.0] * 60))
+    return Case(
+        alert="HandrailDatasetDown",
+        kind="spared",
+        says="a dataset that never could be read",
+        step=_MINUTE,
+        series=series,
+        moments=(silent(50 * _MINUTE),),
+        groups=_GROUPS,
+    )
+
+
+def _coverage_unknown() -> Iterator[Case]:
+    """A check comes every ten minutes, until the sixtieth step; a step is five minutes."""
+    step, stops, length = 5 * _MINUTE, 60, 140
+    checks = [float(min(at, stops) // 2) for at in range(length)]
+    unread = [float(at // 2) for at in range(length)]
+    again = [*checks[:110], *[checks[-1] + 1] * (length - 110)]
+    begins = [*[None] * 50, *[0.0] * 9, *[float(at // 2) for at in range(2, length - 57)]]
+    after = stops * step + 3 * _HOUR
+
+    def claim(kind: Kind, says: str, compared: Values, *moments: Moment) -> Case:
+        labels = {**TARGET, "source": "cloudflare-analytics/main", "gateway": "prod"}
+        metric = "handrail_gateway_coverage_checks_total"
+        given = (
+            Series(metric, {**labels, "verdict": "missing"}, compared),
+            Series(metric, {**labels, "verdict": "unread"}, unread),
+        )
+        return Case(
+            alert="HandrailCoverageUnknown",
+            kind=kind,
+            says=says,
+            step=step,
+            series=given if compared else (),
+            moments=moments,
+            subject={"source": "cloudflare-analytics/main", "gateway": "prod"},
+            groups=_GROUPS,
+        )
+
+    yield claim("fires", "nothing was compared for three hours", checks, silent(after - 3 * step), fires(after + step))
+    yield claim("just below", "something is compared now and then", unread, silent(after), silent(after + _HOUR))
+    yield claim("resolves", "a comparison comes", again, fires(109 * step), silent(110 * step))
+    yield claim("no data", "analytics that are not read", (), silent(after + step))
+    yield claim("spared", "a beginning takes its time", begins, silent(58 * step), silent(62 * step), silent(90 * step))

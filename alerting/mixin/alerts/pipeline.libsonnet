@@ -61,6 +61,34 @@ local alert(name, severity, expr, summary, description, delay=null) = {
       'they are in no number here.'
     ),
     alert(
+      'HandrailCoverageUnknown',
+      'info',
+      // A window that was compared is equal, missing or extra; an idle gateway's is equal.
+      |||
+        sum by (source, gateway) (
+          max_over_time(handrail_gateway_coverage_checks_total{verdict=~"equal|missing|extra"}[2h])
+          - min_over_time(handrail_gateway_coverage_checks_total{verdict=~"equal|missing|extra"}[2h])
+        ) == 0
+      |||,
+      'Whether calls of a gateway are missing is not known.',
+      '{{ $labels.gateway }} of {{ $labels.source }}: for hours its log could not be compared with what Cloudflare counted.',
+      p.coverageUnknownAfter
+    ),
+    alert(
+      'HandrailDatasetDown',
+      'warning',
+      // One that never could be read is not offered to this account or token, and the log said so.
+      |||
+        max by (source, dataset) (handrail_source_dataset_up) == 0
+        and on (source, dataset)
+        max by (source, dataset) (handrail_source_dataset_last_success_timestamp_seconds) > 0
+      |||,
+      "A part of Cloudflare's analytics can no longer be read.",
+      '{{ $labels.dataset }} of {{ $labels.source }} was not read for %s; what is made of it stands still.' %
+      p.datasetDownAfter,
+      p.datasetDownAfter
+    ),
+    alert(
       'HandrailLedgerDown',
       'critical',
       'max by (instance) (handrail_ledger_up) == 0',
@@ -156,6 +184,20 @@ local alert(name, severity, expr, summary, description, delay=null) = {
     ),
   ],
 
+  local watched = [
+    alert(
+      'WorkerCronMissed',
+      'warning',
+      |||
+        sum by (source, worker, cron) (
+          max_over_time(handrail_worker_cron_missed_total[1h]) - min_over_time(handrail_worker_cron_missed_total[1h])
+        ) > 0
+      |||,
+      'A cron trigger of a Worker did not run.',
+      '{{ $labels.worker }}: {{ $value | printf "%.0f" }} runs of the cron {{ $labels.cron }} were due and did not begin.'
+    ),
+  ],
+
   local tried = [
     alert(
       'HandrailKillNotConfirmed',
@@ -184,7 +226,7 @@ local alert(name, severity, expr, summary, description, delay=null) = {
       name: 'handrail-pipeline',
       rules: [
         $.withLinks(rule, if rule.alert == 'HandrailKillNotConfirmed' then '{{ $labels.agent | urlquery }}')
-        for rule in [watchdog] + seeing + keys + delivering + tried
+        for rule in [watchdog] + seeing + keys + delivering + tried + watched
       ],
     }],
   },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from alerting.rule_tests.case import TARGET, Case, Kind, Moment, Series, Values, fires, silent
+from alerting.rule_tests.case import TARGET, Case, Kind, Moment, Series, Values, fires, silent, without
 from alerting.rule_tests.levels import Reading, Stamp, World
 
 _GROUPS = ("handrail-pipeline",)
@@ -280,4 +280,8 @@ def _coverage_unknown() -> Iterator[Case]:
     yield claim("just below", "something is compared now and then", unread, silent(after), silent(after + _HOUR))
     yield claim("resolves", "a comparison comes", again, fires(109 * step), silent(110 * step))
     yield claim("no data", "analytics that are not read", (), silent(after + step))
+    restarted = without(checks, range(112, 114))
+    yield claim(
+        "restart", "an exporter that restarts compares nothing", restarted, fires(111 * step), fires(115 * step)
+    )
     yield claim("spared", "a beginning takes its time", begins, silent(58 * step), silent(62 * step), silent(90 * step))

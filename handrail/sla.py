@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from handrail.fields import Duration, Model, PositiveDuration, Ratio
+from handrail.profiles import DEFAULT, PROFILES, completed
 from handrail.quantities import format_duration, format_ratio
 
 
@@ -160,8 +161,9 @@ class RunawaySla(Model):
 
 
 class Sla(Model):
-    """What an agent is held to."""
+    """What an agent is held to; `profile` names the limits that hold where none is given."""
 
+    profile: str = DEFAULT
     latency: LatencySla = LatencySla()
     errors: ErrorSla = ErrorSla()
     tokens: TokenSla = TokenSla()
@@ -171,6 +173,18 @@ class Sla(Model):
     stuck: StuckSla = StuckSla()
     runaway: RunawaySla = RunawaySla()
     silent: SilentSla | None = SilentSla()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _begins_with_its_profile(cls, data: Any) -> Any:
+        return completed(data) if isinstance(data, dict) else data
+
+    @field_validator("profile")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        if value not in PROFILES:
+            raise ValueError(f"no profile is named {value!r}; there are: {', '.join(PROFILES)}")
+        return value
 
     @field_validator("silent", mode="before")
     @classmethod

@@ -14,6 +14,7 @@ import yaml
 from alerting.rule_tests.all import cases
 from alerting.rule_tests.case import Case
 from alerting.rule_tests.promtool import Verdict, verify
+from handrail.profiles import PROFILES
 from handrail.settings import Settings, parse
 from tests.alerting.conftest import MINIMAL, version
 
@@ -55,6 +56,33 @@ def test_every_claim_holds(promtool: Path, rendered: Rendered, tmp_path: Path) -
     settings = parse(MINIMAL + extra, environ={})
     found = verdicts(promtool, rules_of(rendered(extra)), list(cases(settings)), tmp_path)
     assert [(v.case.alert, v.case.kind, v.case.says, v.said) for v in found if not v.passed] == []
+
+
+PROFILE_LIMITS = [
+    ("checklist", "AgentErrorRatioHigh", "> 0.05 + 1e-9"),
+    ("incident-response", "AgentTokenUsageHigh", "> 2 + 1e-9"),
+]
+
+
+def test_every_profile_that_changes_a_limit_is_proved_here() -> None:
+    """A new profile needs its row in the list above."""
+    assert {name for name, _, _ in PROFILE_LIMITS} == {name for name, limits in PROFILES.items() if limits}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("profile", "alert", "limit"), PROFILE_LIMITS)
+def test_the_numbers_of_a_profile_hold(
+    promtool: Path, rendered: Rendered, tmp_path: Path, profile: str, alert: str, limit: str
+) -> None:
+    """Exactly its limit is silent and one event more fires, as handrail test-rules proves of a team's own file."""
+    extra = f"slas: {{default: {{profile: {profile}}}}}"
+    rules = rules_of(rendered(extra))
+    about = [case for case in cases(parse(MINIMAL + extra, environ={})) if case.alert == alert]
+    assert {"fires", "just below", "resolves"} <= {case.kind for case in about}
+    found = verdicts(promtool, rules, about, tmp_path)
+    assert [(v.case.kind, v.case.says, v.said) for v in found if not v.passed] == []
+    expressions = [rule["expr"] for group in rules["groups"] for rule in group["rules"] if rule.get("alert") == alert]
+    assert all(limit in expression for expression in expressions)
 
 
 def test_every_alert_is_claimed_to_fire_to_stay_silent_and_to_resolve(rendered: Rendered) -> None:

@@ -48,11 +48,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The example and the odd file, each for everybody: FOLDER/example/kubernetes, FOLDER/odd/mimir, …"""
+    """The example, the odd file and one that sets nothing, each for everybody: FOLDER/example/kubernetes, …"""
     folder = tmp_path_factory.mktemp("rendered")
     for name, settings in {
         "example": load(ROOT / "handrail.example.yaml"),
         "odd": parse(MINIMAL + ODD, environ={}),
+        "nothing": parse(MINIMAL, environ={}),
     }.items():
         for reader, output in OUTPUTS.items():
             render(settings, folder / name / reader, SecretFiles.of(settings, place), output)

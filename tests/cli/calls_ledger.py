@@ -26,7 +26,8 @@ exporter: {{database_url: "sqlite:///{folder}/ledger.sqlite"}}
 def config_in(folder: Path) -> Path:
     """A configuration whose ledger is in the same folder."""
     path = folder / "handrail.yaml"
-    path.write_text(CONFIG.format(folder=folder))
+    if not path.exists():  # several writers read it at once
+        path.write_text(CONFIG.format(folder=folder))
     return path
 
 

@@ -6,8 +6,6 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from queue import SimpleQueue
-from types import FrameType
 
 import httpx
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -39,20 +37,18 @@ def run(settings: Settings, *, read_again: Callable[[], Settings] | None = None)
 
     SettingsError, LedgerTaken, LedgerUnusable or OSError when it cannot start.
     """
-    asked: SimpleQueue[int] = SimpleQueue()
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        asked.put(number)
-
-    numbers = [signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if read_again else [])]
-    previous = {number: signal.signal(number, ask) for number in numbers}
+    # Blocked, so that they wait for sigwait whenever they come. A handler would not do: Python runs it in the main
+    # thread only, and a signal that comes just before that thread begins to wait for something does not wake it.
+    numbers = {signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if read_again else [])}
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         with running(settings) as exporter:
-            while asked.get() == signal.SIGHUP and read_again:
+            while signal.sigwait(numbers) == signal.SIGHUP and read_again:
                 exporter.reload(read_again)
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        while asked_again := signal.sigpending() & numbers:
+            signal.sigwait(asked_again)
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
 @contextmanager

@@ -40,8 +40,8 @@ def changeable() -> Iterator[str]:
 def propose(sla: Sla, texts: Sequence[str]) -> tuple[Sla, tuple[Change, ...]]:
     """The SLA with all `path=value` applied, and what that changes. BadProposal for the first that cannot be."""
     asked = dict(_read(text) for text in texts)
-    sections: dict[str, dict[str, object] | None] = {}
-    for name in Sla.model_fields:
+    sections: dict[str, object] = {"profile": sla.profile}
+    for name in Sla.model_fields.keys() - sections.keys():
         changed = {path.split(".", 1)[1]: _scalar(value) for path, value in asked.items() if _section(path) == name}
         section = getattr(sla, name)
         sections[name] = {**dict(_values(section)), **changed} if section is not None or changed else None

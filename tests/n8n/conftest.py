@@ -154,6 +154,14 @@ def wait_for() -> Callable[..., Any]:
     return wait
 
 
+def _compared(line: Line) -> None:
+    """Wait until Prometheus compares n8n's count with ours: what ends while it begins is on one side of it only."""
+    deadline = time.monotonic() + 60
+    while line.query('source:handrail_n8n_executions_ended:total{source="n8n/main"}') is None:
+        assert time.monotonic() < deadline, "Prometheus does not compare"
+        time.sleep(0.2)
+
+
 @pytest.fixture(scope="session")
 def line(tmp_path_factory) -> Iterator[Line]:
     """A real n8n with published workflows, and the real stack watching it."""
@@ -171,7 +179,9 @@ def line(tmp_path_factory) -> Iterator[Line]:
             try:
                 up = [*stack, "up", "--config", str(folder / "handrail.yaml"), *state]
                 subprocess.run(up, cwd=ROOT, check=True, timeout=180)
-                yield Line(n8n, llm, jira, slack, workflows, urls, client, folder / "state")
+                made = Line(n8n, llm, jira, slack, workflows, urls, client, folder / "state")
+                _compared(made)
+                yield made
             finally:
                 subprocess.run([*stack, "logs", "-n", "40", *state], cwd=ROOT, check=False, timeout=60)
                 subprocess.run([*stack, "down", *state], cwd=ROOT, check=False, timeout=60)

@@ -24,7 +24,7 @@ _WAIT = "n8n-nodes-base.wait"
 _UNKNOWN = TokenUsage()
 _NOTHING: Json = {}
 _BEGAN = attrgetter("began")
-_FAILED = frozenset({"error", "crashed", "canceled"})
+_FAILED = ("error", "crashed", "canceled")  # no set: what is recorded may be anything, also what has no hash
 _HTTP = "n8n-nodes-base.httpRequest"
 # n8n tries a node with "retry on fail" 3 times where it says nothing else, and never more than 5 times.
 _DEFAULT_TRIES, _MOST_TRIES = 3, 5

@@ -246,3 +246,11 @@ def test_an_answer_in_json_is_told_from_prose(contracts: Path, text: str) -> Non
     execution = copy.deepcopy(recording(contracts, "exec_agent_low_confidence"))
     execution["data"]["resultData"]["runData"]["AI Agent"][0]["data"]["main"][0][0]["json"]["output"] = text
     assert only(execution).confidence == 0.7
+
+
+@pytest.mark.parametrize("status", [[], {}, 7, None])
+def test_a_run_whose_status_is_no_text_has_not_failed_by_it(contracts: Path, status: object) -> None:
+    """Nonsense in one place spoils nothing else."""
+    execution = copy.deepcopy(recording(contracts, "exec_agent_low_confidence"))
+    execution["data"]["resultData"]["runData"]["AI Agent"][0]["executionStatus"] = status
+    assert only(execution).outcome == "success"

@@ -13,6 +13,7 @@ from handrail import __version__
 
 # Command, and where it is: module and name.
 COMMANDS = {
+    "audit": ("cli.audit", "audit"),
     "backfill": ("cli.backfill", "backfill"),
     "backtest": ("cli.backtest", "backtest"),
     "calls": ("cli.calls", "calls"),

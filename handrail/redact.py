@@ -19,6 +19,7 @@ _PLACEHOLDER = re.compile(r"\[[A-Z_]{2,20}:[0-9a-f]{6}\]")
 
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # controls but tab and new line
+    "\ud800-\udfff"  # half of a pair, which is no text in UTF-8
     "\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"  # zero-width, bidi, tags
 )
 _ANSI = re.compile("\x1b(?:\\[[0-9;?]{0,32}[ -/]?[@-~]|\\][^\x07\x1b]{0,256}(?:\x07|\x1b\\\\)?)")

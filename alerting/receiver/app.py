@@ -11,7 +11,8 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from alerting.receiver import flags, kills, outbox, pages, web
+from alerting.receiver import audit, flags, kills, outbox, pages, web
+from alerting.receiver.anchors import Anchors
 from alerting.receiver.decide import Policy
 from alerting.receiver.drills import DrillLog
 from alerting.receiver.handoffs import HandoffDesk, taken
@@ -50,6 +51,7 @@ class Receiver:
     engine: Engine
     intake: Intake
     workers: dict[str, Worker]
+    anchors: Anchors
 
 
 def assemble(
@@ -102,7 +104,9 @@ def assemble(
     pages.routes(app, pages.Pages(parts))
     loops = {lane: each.run for lane, each in workers.items()} | _heart(settings, clock, intake, metrics, logger)
     loops["inbox"] = lambda stop: intake.run(stop, inbox.arrived)
-    return Receiver(app, loops, engine, intake, workers)
+    anchors = Anchors(engine, logger)
+    loops["anchors"] = anchors.run
+    return Receiver(app, loops, engine, intake, workers, anchors)
 
 
 def _heart(
@@ -136,6 +140,7 @@ def _tables(
         unconfirmed=lambda: kills.unconfirmed(engine, switches),
         handoffs=lambda: taken(engine),
         drills=drill_log.last_successes,
+        audited=lambda: audited.id if (audited := audit.head(engine)) else 0,
     )
 
 
@@ -200,4 +205,5 @@ def run(settings: Settings) -> None:
         stop.set()
         for thread in threads:
             thread.join(timeout=10)
+        receiver.anchors.say()
         receiver.engine.dispose()

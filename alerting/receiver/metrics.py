@@ -24,7 +24,8 @@ class Tables:
     """Where the gauges are read.
 
     `flags` holds the flag of every configured agent, `flags_changed` when it was last set, `unconfirmed` for every
-    agent with a switch whether a proof is missing, `handoffs` how many were ever taken, by agent and reason.
+    agent with a switch whether a proof is missing, `handoffs` how many were ever taken, by agent and reason,
+    `audited` the number of the audit log's last row.
     """
 
     outbox: Outbox
@@ -34,6 +35,7 @@ class Tables:
     unconfirmed: Callable[[], Mapping[str, int]]
     handoffs: Callable[[], Mapping[tuple[str, str], int]]
     drills: Callable[[], Mapping[tuple[str, str], float]]
+    audited: Callable[[], int]
 
 
 class _Tables(Collector):
@@ -58,7 +60,20 @@ class _Tables(Collector):
             "handrail_watchdog_last_heard_timestamp_seconds", "When the watchdog's notification last came; 0 for never."
         )
         heard.add_metric([], self._tables.heartbeat() or 0)
-        yield from (waiting, age, dead, heard, *self._flags(), self._handoffs(), self._unconfirmed(), self._drills())
+        # Kept in the table, so that a restart resets nothing and Prometheus sees every row that is taken away.
+        rows = CounterMetricFamily("handrail_audit_rows", "Rows of the audit log.")
+        rows.add_metric([], self._tables.audited())
+        yield from (
+            waiting,
+            age,
+            dead,
+            heard,
+            rows,
+            *self._flags(),
+            self._handoffs(),
+            self._unconfirmed(),
+            self._drills(),
+        )
 
     def _handoffs(self) -> CounterMetricFamily:
         """Counted in the table, so that a restart resets nothing; an agent that never handed over stands at 0."""

@@ -151,4 +151,23 @@ def _drills(connection: Connection) -> None:
     drills.create(connection, checkfirst=True)
 
 
-MIGRATIONS = (_first, _drills)
+def _append_only(connection: Connection) -> None:
+    """The database refuses to change, delete or empty the audit log, whoever asks."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(
+            "CREATE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$"
+        )
+        connection.exec_driver_sql(
+            "CREATE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit "
+            "FOR EACH STATEMENT EXECUTE FUNCTION audit_is_append_only()"
+        )
+        return
+    for event in ("update", "delete"):
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER audit_no_{event} BEFORE {event.upper()} ON audit "
+            "BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END"
+        )
+
+
+MIGRATIONS = (_first, _drills, _append_only)

@@ -116,7 +116,7 @@ class TicketDesk:
                 raise Later(SEARCH_AFTER_S[unanswered], {**item.payload, "unanswered": unanswered + 1})
         report = Report.restore(json.loads(incident.report))
         try:
-            key = self._port.create(report.summary, report.document, (*report.labels, label))
+            key = self._port.create(report.summary, self._anchored(report.document), (*report.labels, label))
         except Ambiguous as error:
             raise Later(SEARCH_AFTER_S[0], {**item.payload, "unanswered": 1}) from error
         self._opened(item, key, "opened")
@@ -145,6 +145,11 @@ class TicketDesk:
             self._finish(item, "was deleted", incident.ticket_key)
             return
         self._finish(item, "closed", incident.ticket_key)
+
+    def _anchored(self, document: Document) -> Document:
+        """With the end of the audit log at this moment, out of the database's reach."""
+        head = audit.head(self._engine)
+        return (*document, paragraph(f"audit {head.short}")) if head else document
 
     def _comment_once(self, item: Item, key: str) -> None:
         marker = f"handrail-delivery-{item.id}"

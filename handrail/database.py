@@ -102,11 +102,16 @@ def take_turns(connection: Connection, name: str) -> None:
 
 
 def migrate(engine: Engine, migrations: Sequence[Migration]) -> None:
-    """Bring the schema to the newest version; each step and its bookkeeping row commit together or not at all."""
+    """Bring the schema to the newest version; each step and its bookkeeping row commit together or not at all.
+
+    Several programs may start on one database at once: each waits for its turn and finds what is done already.
+    """
     with engine.begin() as connection:
+        take_turns(connection, _migrations.name)
         _metadata.create_all(connection)
     for version, migration in enumerate(migrations, start=1):
         with engine.begin() as connection:
+            take_turns(connection, _migrations.name)
             applied = connection.scalar(select(func.max(_migrations.c.version))) or 0
             if applied > len(migrations):
                 raise DatabaseTooNew(f"the database has schema {applied}, this version knows {len(migrations)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import uvicorn
@@ -22,15 +22,16 @@ from alerting.receiver.jira import JiraTickets
 from alerting.receiver.kills import KillOperator
 from alerting.receiver.metrics import ReceiverMetrics, Tables
 from alerting.receiver.observed import CallCount, PrometheusReader
-from alerting.receiver.outbox import Item, Outbox
+from alerting.receiver.outbox import Outbox
 from alerting.receiver.overview import Overview
 from alerting.receiver.reports import Reporter
+from alerting.receiver.retention import Retention
 from alerting.receiver.schema import MIGRATIONS
 from alerting.receiver.switches import Switch
 from alerting.receiver.switches.env_file import EnvFile
 from alerting.receiver.switches.n8n import N8nWorkflow
 from alerting.receiver.tickets import TicketDesk, TicketPort
-from alerting.receiver.worker import Backoff, Worker
+from alerting.receiver.worker import Backoff, Lane, Worker
 from handrail import __version__, logs
 from handrail.agent_settings import Agent, EnvFileSwitch, N8nAgent, N8nSwitch
 from handrail.clock import Clock, SystemClock
@@ -84,18 +85,10 @@ def assemble(
         with_tickets=with_tickets,
     )
 
-    def worker(
-        lane: str,
-        handlers: Mapping[str, Callable[[Item], None]],
-        backoff: Backoff,
-        on_dead: Callable[[Item, str], None],
-    ) -> Worker:
-        return Worker(queue, lane, handlers, backoff=backoff, clock=clock, logger=logger, on_dead=on_dead)
-
-    workers = {outbox.KILLS: worker(outbox.KILLS, operator.handlers, Backoff(0.5, 10), operator.gave_up)}
+    lanes = [Lane(outbox.KILLS, operator.handlers, Backoff(0.5, 10), operator.gave_up)]
     if port is not None:
-        desk = TicketDesk(engine, port, clock, metrics.ticket)
-        workers[outbox.TICKETS] = worker(outbox.TICKETS, desk.handlers, Backoff(1, 300), lambda item, error: None)
+        lanes.append(Lane(outbox.TICKETS, TicketDesk(engine, port, clock, metrics.ticket).handlers, Backoff(1, 300)))
+    workers = {lane.name: Worker(queue, lane, clock=clock, logger=logger, on_lost=metrics.lease_lost) for lane in lanes}
     handoffs = HandoffDesk(engine, clock, scope=scope, reporter=reporter, with_tickets=with_tickets)
     overview = Overview(settings, engine, PrometheusReader(prometheus))
     parts = web.Parts(settings, engine, clock, inbox, handoffs, overview, drill_log, metrics, logs.LogOnce(logger))
@@ -104,6 +97,7 @@ def assemble(
     pages.routes(app, pages.Pages(parts))
     loops = {lane: each.run for lane, each in workers.items()} | _heart(settings, clock, intake, metrics, logger)
     loops["inbox"] = lambda stop: intake.run(stop, inbox.arrived)
+    loops["retention"] = Retention(engine, clock, logger).run
     anchors = Anchors(engine, logger)
     loops["anchors"] = anchors.run
     return Receiver(app, loops, engine, intake, workers, anchors)

@@ -5,18 +5,27 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Engine, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy.exc import DataError, SQLAlchemyError
 
 from alerting.receiver import audit, decide, incidents, kills, tickets
 from alerting.receiver.payload import Notification, incident_key, parse
 from alerting.receiver.reports import Reporter
-from alerting.receiver.schema import inbox, quarantine
+from alerting.receiver.schema import inbox, outbox, quarantine
 from alerting.receiver.text import paragraph
 from handrail.clock import Clock
+from handrail.database import take_turns
 from handrail.logs import Logger, LogOnce
 
 QUARANTINED_CHARACTERS = 65_536
+# So many notifications may wait: at 1 MiB each, the most one may have, they take 2 GiB of the disk.
+MOST_WAITING = 2_000
+# So many items may wait for Jira. An incident has a handful of them, so that this is an outage of days.
+MOST_UNDELIVERED = 20_000
+
+
+class Full(Exception):
+    """There is too much to be done already: whoever sends must keep it and try again later."""
 
 
 class Inbox:
@@ -28,9 +37,10 @@ class Inbox:
         self.arrived = threading.Event()
 
     def accept(self, body: bytes) -> None:
-        """Commit the notification; an SQLAlchemyError means that it is not stored and must not be acknowledged."""
+        """Commit the notification. After Full or an SQLAlchemyError it is not stored and must not be acknowledged."""
         values = {"received_at": self._clock.now().timestamp(), "body": body.decode("utf-8")}
         with self._engine.begin() as connection:
+            _check_room(connection)
             connection.execute(insert(inbox).values(**values))
         self.arrived.set()
 
@@ -38,6 +48,14 @@ class Inbox:
         """Keep what could not be understood, cut to a bounded size."""
         with self._engine.begin() as connection:
             _quarantine(connection, body.decode("utf-8", "replace"), reason, self._clock.now().timestamp())
+
+
+def _check_room(connection: Connection) -> None:
+    undecided = select(inbox.c.id).where(inbox.c.processed_at.is_(None)).limit(MOST_WAITING)
+    undelivered = select(outbox.c.id).where(outbox.c.state.in_(("ready", "leased"))).limit(MOST_UNDELIVERED)
+    for waiting, most in ((undecided, MOST_WAITING), (undelivered, MOST_UNDELIVERED)):
+        if (connection.scalar(select(func.count()).select_from(waiting.subquery())) or 0) >= most:
+            raise Full(f"{most} wait already")
 
 
 def _quarantine(connection: Connection, body: str, reason: str, now: float) -> None:
@@ -91,8 +109,10 @@ class Intake:
     def process_one(self) -> bool:
         """Decide the oldest undecided notification; False when there is none."""
         with self._engine.begin() as connection:
+            # One replica decides at a time: what came first is decided first, and nothing is decided twice.
+            take_turns(connection, "inbox")
             query = select(inbox).where(inbox.c.processed_at.is_(None)).order_by(inbox.c.id).limit(1)
-            row = connection.execute(query.with_for_update()).first()
+            row = connection.execute(query).first()
             if row is None:
                 return False
             now = self._clock.now().timestamp()
@@ -103,9 +123,10 @@ class Intake:
                     if notification.alertname == decide.WATCHDOG and notification.firing:
                         # When it came: one that waited here for a restart says nothing about now.
                         self.heartbeats.last = row.received_at
-            except SQLAlchemyError:
-                raise
             except Exception as error:
+                # A text that the database refuses, as PostgreSQL does NUL, would be refused for ever.
+                if isinstance(error, SQLAlchemyError) and not isinstance(error, DataError):
+                    raise
                 self._logger.exception("notification_not_decided", inbox=row.id)
                 reason = f"not decided: {type(error).__name__}"
                 _quarantine(connection, row.body, reason, now)

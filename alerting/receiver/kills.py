@@ -97,10 +97,11 @@ class KillOperator:
             raise Transient(f"{kill.agent} was switched on, but still reads as off")
         self._conclude(item, kill, "confirmed", f"read back as on at {moment(self._now())}")
 
-    def gave_up(self, item: Item, error: str) -> None:
-        """The operation cannot be done at all: say so where a person looks."""
-        kill = self._kill(item)
-        self._conclude(item, kill, "not_confirmed", error, last=False)
+    def gave_up(self, connection: Connection, item: Item, error: str) -> None:
+        """The operation cannot be done at all: say so where a person looks, in the transaction that gives it up."""
+        kill = connection.execute(select(kills).where(kills.c.id == item.payload["kill"])).one()
+        self._record(connection, kill, "not_confirmed", error)
+        self._count("not_confirmed")
 
     def _remember(self, item: Item, switch: Switch) -> None:
         """Before the flip, because afterwards nobody knows which version was live."""
@@ -145,19 +146,25 @@ class KillOperator:
     def _conclude(
         self, item: Item, kill: Row[tuple[object, ...]], state: str, proof: str, *, last: bool = True
     ) -> None:
-        now = self._now()
         with self._engine.begin() as connection:
-            values = {"state": state, "proof": proof, "confirmed_at": now if state == "confirmed" else None}
-            connection.execute(update(kills).where(kills.c.id == kill.id).values(**values))
             if last:
                 outbox.finish(connection, item)
-            subject, action = f"agent/{kill.agent}", f"{kill.action} {state.replace('_', ' ')}"
-            audit.append(connection, now, actor="handrail", action=action, subject=subject, kill=kill.id, proof=proof)
-            if kill.incident_id is not None and self._with_tickets:
-                verdict = "Confirmed" if state == "confirmed" else "NOT CONFIRMED, switch it off by hand"
-                said = paragraph(f"Switch-off of {kill.agent}: {verdict}. {proof[0].upper()}{proof[1:]}.")
-                tickets.put_comment(connection, int(str(kill.incident_id)), (said,), now=now)
+            else:
+                outbox.renew(connection, item, now=self._now())
+            self._record(connection, kill, state, proof)
         self._count(state)
+
+    def _record(self, connection: Connection, kill: Row[tuple[object, ...]], state: str, proof: str) -> None:
+        now = self._now()
+        values = {"state": state, "proof": proof, "confirmed_at": now if state == "confirmed" else None}
+        connection.execute(update(kills).where(kills.c.id == kill.id).values(**values))
+        if kill.incident_id is not None and self._with_tickets:
+            verdict = "Confirmed" if state == "confirmed" else "NOT CONFIRMED, switch it off by hand"
+            said = paragraph(f"Switch-off of {kill.agent}: {verdict}. {proof[0].upper()}{proof[1:]}.")
+            # Before the audit row, as everywhere: who takes both locks takes them in this order.
+            tickets.put_comment(connection, int(str(kill.incident_id)), (said,), now=now)
+        subject, action = f"agent/{kill.agent}", f"{kill.action} {state.replace('_', ' ')}"
+        audit.append(connection, now, actor="handrail", action=action, subject=subject, kill=kill.id, proof=proof)
 
     def _switch(self, kill: Row[tuple[object, ...]]) -> Switch:
         switch = self._switches.get(str(kill.agent))
@@ -176,6 +183,7 @@ class KillOperator:
 
     def _update(self, item: Item, **values: Any) -> None:
         with self._engine.begin() as connection:
+            outbox.renew(connection, item, now=self._now())
             connection.execute(update(kills).where(kills.c.id == item.payload["kill"]).values(**values))
 
     def _now(self) -> float:

@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from alerting.receiver.outbox import Outbox
+from alerting.receiver.outbox import LANES, Outbox
 
 _OUTCOMES = ("accepted", "malformed", "unauthorized", "too_large", "unavailable")
 _TICKETS = ("opened", "adopted", "commented", "closed")
@@ -131,6 +131,8 @@ class ReceiverMetrics:
         self._kills = self._counter("handrail_kill_operations", "Switch operations by outcome.", "state", _KILLS)
         self._heartbeats = self._counter("handrail_heartbeats", "Heartbeats by outcome.", "outcome", _HEARTBEATS)
 
+        self._leases = self._counter("handrail_leases_lost", "Leases that were lost to another worker.", "lane", LANES)
+
     def _counter(self, name: str, text: str, label: str, known: tuple[str, ...]) -> Counter:
         counter = Counter(name, text, [label], registry=self.registry)
         for value in known:
@@ -152,3 +154,7 @@ class ReceiverMetrics:
     def heartbeat(self, outcome: str) -> None:
         """Count a beat."""
         self._heartbeats.labels(outcome).inc()
+
+    def lease_lost(self, lane: str) -> None:
+        """Count work that another worker had taken over."""
+        self._leases.labels(lane).inc()

@@ -1,29 +1,40 @@
 """What must still happen outside is on disk until it has happened: leased, retried, and never dropped in silence.
 
 Items of one subject are done in the order in which they were put; an item whose worker died is leased again
-when its lease ends, and then says so, because its effect may already have happened.
+when its lease ends, and then says so, because its effect may already have happened. A worker that was only asleep
+meanwhile records nothing: everything it writes holds the lease against the database first.
 """
 
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, insert, or_, select, update
 
 from alerting.receiver.schema import outbox
 from handrail.clock import Clock
-from handrail.database import reading
+from handrail.database import reading, take_turns
 
 TICKETS, KILLS = "tickets", "kills"
 LANES = (TICKETS, KILLS)
+# Longer than any single request to the world outside may take; a handler that makes several renews it in between.
 LEASE_S = 60.0
+
+
+class LeaseLost(Exception):
+    """Somebody else holds the item now, or it is settled: what this worker did must not be recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing to do. `reclaimed`: an earlier attempt ended without a word, so its effect is unknown."""
+    """One thing to do, under a lease that nobody else has had.
+
+    `reclaimed`: an earlier attempt ended without a word, so its effect is unknown.
+    """
 
     id: int
     lane: str
@@ -33,17 +44,43 @@ class Item:
     attempts: int
     created_at: float
     reclaimed: bool
+    lease: str
 
 
 def put(connection: Connection, *, lane: str, kind: str, subject: str, payload: dict[str, Any], run_at: float) -> None:
     """Add an item in the caller's transaction, due at `run_at`."""
+    # Numbers are given out before the commit: without turns a later one could be seen, and done, first.
+    take_turns(connection, subject)
     row = {"lane": lane, "kind": kind, "subject": subject, "payload": json.dumps(payload), "state": "ready"}
     connection.execute(insert(outbox).values(**row, run_at=run_at, attempts=0, created_at=run_at))
 
 
 def finish(connection: Connection, item: Item) -> None:
-    """Mark the item done, in the transaction that records its effect."""
-    connection.execute(update(outbox).where(outbox.c.id == item.id).values(state="done", lease_until=None))
+    """Mark the item done, in the transaction that records its effect; LeaseLost undoes both."""
+    _settle(connection, item, state="done", lease_until=None)
+
+
+def renew(connection: Connection, item: Item, *, now: float) -> None:
+    """Hold the lease for another LEASE_S from `now`; LeaseLost if it is somebody else's.
+
+    Belongs before each effect outside, and into each transaction that records a step without finishing the item.
+    """
+    _settle(connection, item, lease_until=now + LEASE_S)
+
+
+def _settle(connection: Connection, item: Item, **values: Any) -> None:
+    if connection.execute(update(outbox).where(_held(item)).values(**values)).rowcount != 1:
+        raise LeaseLost(f"{item.lane}/{item.kind} {item.id} is not held by this worker any more")
+
+
+def _held(item: Item) -> ColumnElement[bool]:
+    """The lease is told apart by its own name, never by its time: clocks of two machines differ."""
+    return and_(
+        outbox.c.id == item.id,
+        outbox.c.state == "leased",
+        outbox.c.lease_owner == item.lease,
+        outbox.c.attempts == item.attempts,
+    )
 
 
 class Outbox:
@@ -74,6 +111,7 @@ class Outbox:
             .limit(1)
             .with_for_update(skip_locked=True)  # SQLite drops it and needs none: the transaction is IMMEDIATE
         )
+        lease = uuid.uuid4().hex
         with self._engine.begin() as connection:
             row = connection.execute(query).first()
             if row is None:
@@ -81,7 +119,7 @@ class Outbox:
             connection.execute(
                 update(outbox)
                 .where(outbox.c.id == row.id)
-                .values(state="leased", lease_until=now + LEASE_S, attempts=outbox.c.attempts + 1)
+                .values(state="leased", lease_until=now + LEASE_S, lease_owner=lease, attempts=outbox.c.attempts + 1)
             )
         return Item(
             id=row.id,
@@ -92,10 +130,11 @@ class Outbox:
             attempts=row.attempts + 1,
             created_at=row.created_at,
             reclaimed=row.state == "leased",
+            lease=lease,
         )
 
     def put_off(self, item: Item, *, after_s: float, error: str, payload: dict[str, Any] | None = None) -> None:
-        """Try again later, optionally with what was learnt in `payload`."""
+        """Try again later, optionally with what was learnt in `payload`; LeaseLost if it is somebody else's."""
         values: dict[str, Any] = {
             "state": "ready",
             "run_at": self._clock.now().timestamp() + after_s,
@@ -105,14 +144,13 @@ class Outbox:
         if payload is not None:
             values["payload"] = json.dumps(payload)
         with self._engine.begin() as connection:
-            connection.execute(update(outbox).where(outbox.c.id == item.id).values(**values))
+            _settle(connection, item, **values)
 
-    def bury(self, item: Item, *, error: str) -> None:
-        """Give up: a dead letter, which is counted and kept for a person."""
+    def bury(self, item: Item, *, error: str, also: Callable[[Connection], None]) -> None:
+        """Give up: a dead letter, which is counted and kept for a person. `also` records what follows from it."""
         with self._engine.begin() as connection:
-            connection.execute(
-                update(outbox).where(outbox.c.id == item.id).values(state="dead", lease_until=None, last_error=error)
-            )
+            _settle(connection, item, state="dead", lease_until=None, last_error=error)
+            also(connection)
 
     def pending(self) -> dict[str, tuple[int, float]]:
         """Per lane, how many items wait and the age of the oldest in seconds."""

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    inspect,
 )
 
 metadata = MetaData()
@@ -26,6 +27,7 @@ inbox = Table(
     Column("body", Text, nullable=False),
     Column("processed_at", Double),
     Column("decision", Text),
+    Index("inbox_undecided", "processed_at", "id"),
 )
 
 # What could not be understood, cut to a bounded size, for a person to look at.
@@ -69,6 +71,7 @@ outbox = Table(
     Column("state", Text, nullable=False),  # ready | leased | done | dead
     Column("run_at", Double, nullable=False),
     Column("lease_until", Double),
+    Column("lease_owner", Text),  # named anew with every lease
     Column("attempts", Integer, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("last_error", Text),
@@ -170,4 +173,21 @@ def _append_only(connection: Connection) -> None:
         )
 
 
-MIGRATIONS = (_first, _drills, _append_only)
+def _leases(connection: Connection) -> None:
+    _add(connection, outbox.c.lease_owner)
+    _index(connection, inbox, "inbox_undecided")
+
+
+def _add(connection: Connection, column: Column[object]) -> None:
+    """Add the column, unless the table was made with it."""
+    table = column.table.name
+    if column.name not in {known["name"] for known in inspect(connection).get_columns(table)}:
+        connection.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN {column.name} {column.type.compile()}")
+
+
+def _index(connection: Connection, table: Table, name: str) -> None:
+    """Add the index, unless the table was made with it."""
+    next(index for index in table.indexes if index.name == name).create(connection, checkfirst=True)
+
+
+MIGRATIONS = (_first, _drills, _append_only, _leases)

@@ -115,6 +115,7 @@ class TicketDesk:
             if unanswered < len(SEARCH_AFTER_S):
                 raise Later(SEARCH_AFTER_S[unanswered], {**item.payload, "unanswered": unanswered + 1})
         report = Report.restore(json.loads(incident.report))
+        self._hold(item)
         try:
             key = self._port.create(report.summary, self._anchored(report.document), (*report.labels, label))
         except Ambiguous as error:
@@ -140,6 +141,7 @@ class TicketDesk:
             raise Permanent("the incident has no ticket to close")
         try:
             self._comment_once(item, incident.ticket_key)
+            self._hold(item)
             self._port.close(incident.ticket_key)
         except Gone:
             self._finish(item, "was deleted", incident.ticket_key)
@@ -155,10 +157,16 @@ class TicketDesk:
         marker = f"handrail-delivery-{item.id}"
         if item.attempts > 1 and self._port.has_comment(key, marker):
             return
+        self._hold(item)
         try:
             self._port.comment(key, (*restore(item.payload["document"]), paragraph(marker)))
         except Ambiguous as error:
             raise Transient(str(error)) from error
+
+    def _hold(self, item: Item) -> None:
+        """Before every write to Jira: a worker that slept past its lease must not begin one."""
+        with self._engine.begin() as connection:
+            outbox.renew(connection, item, now=self._clock.now().timestamp())
 
     def _incident(self, item: Item) -> Row[tuple[object, ...]]:
         with reading(self._engine).connect() as connection:

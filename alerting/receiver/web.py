@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from alerting.receiver import drills, flags, handoffs, kills, payload
 from alerting.receiver.drills import DrillLog
 from alerting.receiver.handoffs import Conflict, HandoffDesk
-from alerting.receiver.inbox import Inbox
+from alerting.receiver.inbox import Full, Inbox
 from alerting.receiver.metrics import ReceiverMetrics
 from alerting.receiver.overview import Overview
 from alerting.receiver.payload import Malformed
@@ -154,7 +154,7 @@ def _alerts(app: FastAPI, parts: Parts) -> None:
             raise
         try:
             answer = await run_in_threadpool(store, body)
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, Full) as error:
             parts.metrics.notification("unavailable")
             parts.log_once.failed("inbox", type(error).__name__)
             raise Refused(503, "the notification could not be stored; try again") from error

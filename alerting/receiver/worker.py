@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from alerting.receiver.outbox import Item, Outbox
+from sqlalchemy import Connection
+
+from alerting.receiver.outbox import Item, LeaseLost, Outbox
 from handrail.clock import Clock
 from handrail.logs import Logger, LogOnce
 
@@ -50,34 +52,48 @@ class Backoff:
         return float(min(self.most_s, self.first_s * 2 ** min(attempts - 1, 20)) * (1 - spread / 2))
 
 
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What is done in a lane. `on_dead` is called in the transaction that gives an item up, with the reason."""
+
+    name: str
+    handlers: Mapping[str, Callable[[Item], None]]
+    backoff: Backoff
+    on_dead: Callable[[Connection, Item, str], None] = lambda connection, item, error: None
+
+
 class Worker:
-    """Serves one lane. Handlers finish the item themselves, in the transaction that records its effect."""
+    """Serves one lane. Handlers finish the item themselves, in the transaction that records its effect.
+
+    `on_lost` is told the lane when another worker had taken an item over.
+    """
 
     def __init__(
-        self,
-        outbox: Outbox,
-        lane: str,
-        handlers: Mapping[str, Callable[[Item], None]],
-        *,
-        backoff: Backoff,
-        clock: Clock,
-        logger: Logger,
-        on_dead: Callable[[Item, str], None],
+        self, outbox: Outbox, lane: Lane, *, clock: Clock, logger: Logger, on_lost: Callable[[str], None]
     ) -> None:
         self._outbox = outbox
-        self._lane = lane
-        self._handlers = handlers
-        self._backoff = backoff
+        self._lane = lane.name
+        self._handlers = lane.handlers
+        self._backoff = lane.backoff
+        self._on_dead = lane.on_dead
+        self._on_lost = on_lost
         self._clock = clock
         self._logger = logger
         self._log_once = LogOnce(logger)
-        self._on_dead = on_dead
 
     def run_once(self) -> bool:
         """Do what is due first; False when nothing is due."""
         item = self._outbox.claim(self._lane)
         if item is None:
             return False
+        try:
+            self._attempt(item)
+        except LeaseLost as error:
+            self._logger.warning("lease_lost", lane=self._lane, kind=item.kind, subject=item.subject, error=str(error))
+            self._on_lost(self._lane)
+        return True
+
+    def _attempt(self, item: Item) -> None:
         try:
             self._handlers[item.kind](item)
         except Later as later:
@@ -88,7 +104,6 @@ class Worker:
             self._give_up(item, str(error))
         else:
             self._log_once.succeeded(f"{self._lane}/{item.kind}")
-        return True
 
     def run(self, stop: threading.Event) -> None:
         """Serve the lane until `stop` is set. An error no handler foresaw is logged, counted and tried again."""
@@ -111,5 +126,4 @@ class Worker:
 
     def _give_up(self, item: Item, error: str) -> None:
         self._logger.error("dead_letter", lane=self._lane, kind=item.kind, subject=item.subject, error=error)
-        self._outbox.bury(item, error=error)
-        self._on_dead(item, error)
+        self._outbox.bury(item, error=error, also=lambda connection: self._on_dead(connection, item, error))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -13,12 +14,14 @@ from fastapi.testclient import TestClient
 
 from alerting.receiver.app import Receiver, assemble
 from alerting.receiver.jira import JiraTickets
+from alerting.receiver.schema import metadata
 from alerting.receiver.switches import Switch
 from alerting.receiver.switches.env_file import EnvFile
 from drill.simulators.jira import JiraSimulator
 from drill.simulators.wire import serve
 from handrail.http import build_client
 from handrail.settings import Settings, parse
+from tests.postgresql import NewDatabase
 
 CONFIG = """
 team: {{name: Test team, contact: {{name: On-call, slack: "#ops"}}}}
@@ -38,7 +41,7 @@ receiver:
   public_url: http://handrail.example
   webhook_token_file: {secrets}/webhook
   operator_token_file: {secrets}/operator
-  database_url: sqlite:///{folder}/receiver.sqlite
+  database_url: "{database}"
   proof_window: 15s
 """
 TOKENS = {"webhook": "webhook-token", "operator": "operator-token", "jira": "jira-token"}
@@ -113,13 +116,19 @@ class Bench:
         with self.receiver.engine.begin() as connection:
             return list(connection.execute(table.select().order_by(table.c.id)))
 
+    def stored(self) -> str:
+        """Everything the database holds, as text."""
+        with self.receiver.engine.begin() as connection:
+            tables = [connection.execute(table.select()).all() for table in metadata.sorted_tables]
+        return "\n".join(str(row._asdict()) for rows in tables for row in rows)
+
     def metric(self, name: str) -> float:
         lines = self.client.get("/metrics").text.splitlines()
         return next(float(line.split()[-1]) for line in lines if line.startswith(name + " "))
 
 
-def build_bench(folder, clock) -> Iterator[Bench]:
-    """A bench in `folder`, closed afterwards."""
+def build_bench(folder, clock, new_database: NewDatabase | None = None) -> Iterator[Bench]:
+    """A bench in `folder`, closed afterwards; its database is SQLite, or one that `new_database` makes."""
     secrets = folder / "secrets"
     secrets.mkdir()
     for name in ("n8n", "cf"):
@@ -130,16 +139,34 @@ def build_bench(folder, clock) -> Iterator[Bench]:
         (secrets / name).write_text(value)
     jira = JiraSimulator(clock)
     with serve(jira) as server:
-        settings = parse(CONFIG.format(secrets=secrets, folder=folder, jira=server.url))
+        database = new_database() if new_database else f"sqlite:///{folder}/receiver.sqlite"
+        settings = parse(CONFIG.format(secrets=secrets, folder=folder, jira=server.url, database=database))
         bench = Bench(settings, jira, clock, Calls(), folder / "agent.env")
         yield bench
         bench.receiver.engine.dispose()
 
 
+# Every test that asks for a bench runs on both. On PostgreSQL it does so in `make test-slow`, except the few that ask
+# for `postgresql_bench`.
+DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
+
+
+@pytest.fixture(params=DATABASES)
+def new_database(request) -> NewDatabase | None:
+    """Makes databases of the kind that is tested; None is for SQLite in the bench's own folder."""
+    return request.getfixturevalue("postgresql") if request.param == "postgresql" else None
+
+
 @pytest.fixture
-def bench(tmp_path, clock) -> Iterator[Bench]:
+def bench(tmp_path, clock, new_database) -> Iterator[Bench]:
     """A fresh receiver."""
-    yield from build_bench(tmp_path, clock)
+    yield from build_bench(tmp_path, clock, new_database)
+
+
+@pytest.fixture
+def postgresql_bench(tmp_path, clock, postgresql) -> Iterator[Bench]:
+    """A fresh receiver on PostgreSQL."""
+    yield from build_bench(tmp_path, clock, postgresql)
 
 
 def _notification(
@@ -187,9 +214,9 @@ def notification():
 
 
 @pytest.fixture
-def build():
+def build(new_database) -> Callable[..., Iterator[Bench]]:
     """Builds a bench in a folder; for tests that need many."""
-    return build_bench
+    return partial(build_bench, new_database=new_database)
 
 
 @pytest.fixture

@@ -110,8 +110,7 @@ def test_personal_data_and_secrets_are_replaced_before_they_are_stored(bench):
     prompt = "Write to jane.roe@example.org with key sk-proj-abcdefghijklmnopqrstuvwx"
     bench.handoff({"task": "Mail", "confidence": 0.2, "prompt": prompt})
     bench.drain()
-    with bench.receiver.engine.begin() as connection:
-        stored = "\n".join(connection.connection.driver_connection.iterdump())
+    stored = bench.stored()
     for text in (stored, json.dumps(bench.jira.issues[0].description)):
         assert "jane.roe@example.org" not in text
         assert "abcdefghijklmnop" not in text

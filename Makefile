@@ -95,14 +95,17 @@ format: $(DEV) ## Format the code and mend what can be mended
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
-generate: $(RUNTIME) ## Render rules and configurations of handrail.example.yaml into alerting/rendered
+generate: $(RUNTIME) ## Render rules and configurations of handrail.example.yaml into alerting/rendered; docs/openapi.json
 	@$(RUN) render --config handrail.example.yaml --to $(GENERATED)
+	@$(VENV)/bin/python -m alerting.receiver.api >docs/openapi.json
 
-check-generated: $(RUNTIME) ## Fail if alerting/rendered is not what generate would write
+check-generated: $(RUNTIME) ## Fail if alerting/rendered or docs/openapi.json is not what generate would write
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
 		&& $(RUN) render --config handrail.example.yaml --to "$$folder" >/dev/null \
 		&& { diff -r "$$folder" $(GENERATED) || { echo "$(GENERATED) is out of date: make generate" >&2; exit 1; }; }
-	@echo "$(GENERATED) is what make generate writes."
+	@$(VENV)/bin/python -m alerting.receiver.api | diff docs/openapi.json - \
+		|| { echo "docs/openapi.json is out of date: make generate" >&2; exit 1; }
+	@echo "$(GENERATED) and docs/openapi.json are what make generate writes."
 
 clean: ## Stop, and delete what was built; keeps your secrets, your data and the drills' journals
 	@if [ -x $(VENV)/bin/python ] && [ -d $(STATE) ]; then $(RUN) stack down; fi

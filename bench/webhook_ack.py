@@ -31,7 +31,11 @@ from handrail.settings import parse
 ROUNDS = 5
 CONFIG = """
 sources: {{n8n: [{{name: main, url: "http://127.0.0.1:1", api_key_file: {folder}/token}}]}}
-receiver: {{webhook_token_file: {folder}/token, operator_token_file: {folder}/token, database_url: "sqlite:///{folder}/r.sqlite"}}
+receiver:
+  webhook_token_file: {folder}/token
+  operator_token_file: {folder}/token
+  database_url: "sqlite:///{folder}/r.sqlite"
+  limits: {{notifications_per_second: 100000}}
 """
 
 

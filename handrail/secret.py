@@ -33,6 +33,10 @@ class Secret:
             raise SecretError(f"{self.where} is empty or not set; write the secret there")
         return value
 
+    def read_all(self) -> tuple[str, ...]:
+        """Every line of it: a token that is asked for may be one of several, while a new one takes over from an old."""
+        return tuple(line for text in self.read().splitlines() if (line := text.strip()))
+
     @property
     def where(self) -> str:
         """The place a person has to mend, e.g. `file /run/secrets/n8n_api_key`."""

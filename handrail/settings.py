@@ -75,6 +75,14 @@ class Tickets(Model):
     jira: Jira | None = None
 
 
+class Limits(Model):
+    """How fast one credential may be used; ten seconds or a minute of it may come at once."""
+
+    notifications_per_second: Annotated[int, Field(ge=1, le=100_000)] = 200
+    handoffs_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 120
+    operations_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 120
+
+
 class Receiver(WithSecrets):
     """The webhook receiver."""
 
@@ -84,6 +92,7 @@ class Receiver(WithSecrets):
     operator_token: Secret = Secret(file=Path(".handrail/secrets/operator_token"))
     database_url: str = "sqlite:///.handrail/receiver/receiver.sqlite"
     proof_window: PositiveDuration = timedelta(seconds=15)
+    limits: Limits = Limits()
 
 
 class Credentials(Model):

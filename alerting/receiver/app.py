@@ -11,8 +11,10 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from alerting.receiver import audit, flags, kills, outbox, pages, web
+from alerting.receiver import audit, flags, kills, outbox, web
 from alerting.receiver.anchors import Anchors
+from alerting.receiver.api.access import Access
+from alerting.receiver.api.parts import Parts
 from alerting.receiver.decide import Policy
 from alerting.receiver.drills import DrillLog
 from alerting.receiver.handoffs import HandoffDesk, taken
@@ -32,7 +34,7 @@ from alerting.receiver.switches.env_file import EnvFile
 from alerting.receiver.switches.n8n import N8nWorkflow
 from alerting.receiver.tickets import TicketDesk, TicketPort
 from alerting.receiver.worker import Backoff, Lane, Worker
-from handrail import __version__, logs
+from handrail import logs
 from handrail.agent_settings import Agent, EnvFileSwitch, N8nAgent, N8nSwitch
 from handrail.clock import Clock, SystemClock
 from handrail.database import create_engine, migrate
@@ -91,10 +93,20 @@ def assemble(
     workers = {lane.name: Worker(queue, lane, clock=clock, logger=logger, on_lost=metrics.lease_lost) for lane in lanes}
     handoffs = HandoffDesk(engine, clock, scope=scope, reporter=reporter, with_tickets=with_tickets)
     overview = Overview(settings, engine, PrometheusReader(prometheus))
-    parts = web.Parts(settings, engine, clock, inbox, handoffs, overview, drill_log, metrics, logs.LogOnce(logger))
-    app = FastAPI(title="Handrail receiver", version=__version__, docs_url=None, redoc_url=None)
-    web.routes(app, parts)
-    pages.routes(app, pages.Pages(parts))
+    parts = Parts(
+        settings,
+        engine,
+        clock,
+        inbox,
+        handoffs,
+        overview,
+        drill_log,
+        metrics,
+        access=Access(settings, clock),
+        logger=logger,
+        log_once=logs.LogOnce(logger),
+    )
+    app = web.application(parts)
     loops = {lane: each.run for lane, each in workers.items()} | _heart(settings, clock, intake, metrics, logger)
     loops["inbox"] = lambda stop: intake.run(stop, inbox.arrived)
     loops["retention"] = Retention(engine, clock, logger).run

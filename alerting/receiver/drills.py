@@ -19,7 +19,7 @@ MAX_BYTES = 65_536
 _Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
-class _Scenario(BaseModel):
+class DrillScenario(BaseModel):
     """How one scenario ended."""
 
     model_config = ConfigDict(extra="forbid")
@@ -30,19 +30,19 @@ class _Scenario(BaseModel):
     detect_seconds: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
-class Report(BaseModel):
+class DrillReport(BaseModel):
     """What a drill reports when it ends."""
 
     model_config = ConfigDict(extra="forbid")
 
     drill: _Word
-    scenarios: tuple[_Scenario, ...] = Field(max_length=200)
+    scenarios: tuple[DrillScenario, ...] = Field(max_length=200)
 
 
-def parse(body: bytes) -> Report:
+def parse(body: bytes) -> DrillReport:
     """The report in a request's body; Malformed says what is wrong with it."""
     try:
-        return Report.model_validate_json(body)
+        return DrillReport.model_validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"])) or "the body"
@@ -56,7 +56,7 @@ class DrillLog:
         self._engine = engine
         self._clock = clock
 
-    def record(self, report: Report, *, by: str) -> None:
+    def record(self, report: DrillReport, *, by: str) -> None:
         """Store a report and its audit row together."""
         now = self._clock.now().timestamp()
         rows = [{"drill": report.drill, "at": now, **scenario.model_dump()} for scenario in report.scenarios]

@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from alerting.receiver.outbox import LANES, Outbox
 
-_OUTCOMES = ("accepted", "malformed", "unauthorized", "too_large", "unavailable")
+_OUTCOMES = ("accepted", "malformed", "unauthorized", "too_large", "limited", "unavailable")
 _TICKETS = ("opened", "adopted", "commented", "closed")
 _HEARTBEATS = ("sent", "failed")
 _KILLS = ("confirmed", "not_confirmed")

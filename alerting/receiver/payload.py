@@ -7,16 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 MAX_BYTES = 1024 * 1024
 MAX_ALERTS = 1000
 
-Labels = dict[str, str]
+# Valid in JSON, and refused by PostgreSQL or by UTF-8: one such label must not stand in the way of all notifications.
+_NOT_STORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def _storable(text: str) -> str:
+    return _NOT_STORABLE.sub("\ufffd", text)
+
+
+Text = Annotated[str, AfterValidator(_storable)]
+Labels = dict[Text, Text]
 
 
 class Malformed(Exception):
@@ -33,7 +43,7 @@ class Alert(BaseModel):
     annotations: Labels
     starts_at: datetime = Field(alias="startsAt")
     ends_at: datetime = Field(alias="endsAt")
-    generator_url: str = Field(alias="generatorURL", default="")
+    generator_url: Text = Field(alias="generatorURL", default="")
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{1,16}$")]
 
     @property
@@ -51,8 +61,8 @@ class Notification(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     version: Literal["4"]
-    group_key: str = Field(alias="groupKey")
-    receiver: str
+    group_key: Text = Field(alias="groupKey")
+    receiver: Text
     group_labels: Labels = Field(alias="groupLabels")
     alerts: Annotated[tuple[Alert, ...], Field(min_length=1, max_length=MAX_ALERTS)]
 

@@ -1,0 +1,1 @@
+"""The paths for programs, one file per concern; `web.py` beside puts them together."""

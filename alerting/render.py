@@ -20,6 +20,7 @@ from alerting.secret_files import SecretFiles
 from handrail.quantities import format_duration, format_ratio
 from handrail.settings import Settings
 from handrail.sla import BURN_RATES, Objective, Sla
+from handrail.tls_settings import ReceiverTls
 
 _PLAIN = PrometheusFiles()
 _MIXIN = Path(__file__).parent / "mixin" / "files.libsonnet"
@@ -65,9 +66,10 @@ def configuration(settings: Settings, secret_files: SecretFiles, webhook_url: st
         **ways(settings.notify, secret_files),
         "tickets": settings.tickets.jira is not None,
         "webhook": {
-            "url": webhook_url or f"http://{receiver.listen}/v1/alerts",
+            "url": webhook_url or f"{'https' if receiver.tls else 'http'}://{receiver.listen}/v1/alerts",
             "tokenFile": str(secret_files.webhook_token),
         },
+        "receiverTls": receiver.tls and _tls(receiver.tls, urlsplit(receiver.public_url).hostname),
         "n8nMetrics": [_n8n_metrics(n8n.name, n8n.metrics_url) for n8n in settings.sources.n8n if n8n.metrics_url],
         "n8nLag": format_duration(_n8n_lag(settings)),
         "prometheus": {
@@ -81,6 +83,13 @@ def configuration(settings: Settings, secret_files: SecretFiles, webhook_url: st
             "receiver": receiver.listen,
         },
     }
+
+
+def _tls(tls: ReceiverTls, server_name: str | None) -> dict[str, object]:
+    """How the receiver is checked and what it is shown. Its certificate is made out to the name that people use."""
+    files = {"caFile": tls.ca_file, "certFile": tls.client_cert_file, "keyFile": tls.client_key_file}
+    absolute = {name: file and str(file.resolve()) for name, file in files.items()}
+    return {"serverName": server_name, **absolute}
 
 
 def _budget_windows(settings: Settings) -> set[timedelta]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 import alerting.receiver.app
+from alerting.receiver.server import CannotServe
 from cli.configuration import config_option, load_or_exit
 from drill.simulators.world import run as run_world
 from handrail import logs
@@ -21,7 +22,10 @@ def receiver(config: Path) -> None:
     """Take alerts and hand-offs, open tickets and operate the switches."""
     settings = load_or_exit(config)
     logs.configure(sys.stderr)
-    alerting.receiver.app.run(settings)
+    try:
+        alerting.receiver.app.run(settings)
+    except CannotServe as error:
+        raise click.ClickException(str(error)) from error
 
 
 @click.command()

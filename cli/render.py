@@ -18,11 +18,17 @@ from handrail.secret import Secret
 from handrail.settings import Settings
 
 Labels = dict[str, str]
+
+
+def _kubernetes(settings: Settings, namespace: str, labels: Labels) -> Output:
+    if settings.receiver.tls is not None:
+        raise CannotExpress("receiver.tls names files, which there are none of; leave TLS to the mesh or an ingress")
+    return Kubernetes(namespace, labels, receiver_port=int(settings.receiver.listen.rpartition(":")[2]))
+
+
 FORMATS: dict[str, Callable[[Settings, str, Labels], Output]] = {
     "prometheus": lambda _settings, _namespace, _labels: PrometheusFiles(),
-    "kubernetes": lambda settings, namespace, labels: Kubernetes(
-        namespace, labels, receiver_port=int(settings.receiver.listen.rpartition(":")[2])
-    ),
+    "kubernetes": _kubernetes,
     "mimir": lambda settings, _namespace, _labels: Mimir(f"{settings.receiver.public_url}/v1/alerts"),
 }
 

@@ -19,6 +19,7 @@ from handrail.references import broken_references
 from handrail.secret import Secret
 from handrail.sla import Sla
 from handrail.source_settings import Sources
+from handrail.tls_settings import ReceiverTls
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,13 @@ class Receiver(WithSecrets):
     database_url: str = "sqlite:///.handrail/receiver/receiver.sqlite"
     proof_window: PositiveDuration = timedelta(seconds=15)
     limits: Limits = Limits()
+    tls: ReceiverTls | None = None
+
+    @model_validator(mode="after")
+    def _is_reached_over_tls(self) -> Self:
+        if self.tls is not None and not self.public_url.startswith("https://"):
+            raise ValueError(f"public_url {self.public_url} must begin with https://, as tls is set")
+        return self
 
 
 class Credentials(Model):

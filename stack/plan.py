@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from handrail.ports import Ports
@@ -22,6 +22,7 @@ class Part:
     health_path: str
     setting: str
     more_addresses: tuple[str, ...] = ()
+    scheme: str = "http"
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -31,7 +32,7 @@ class Part:
     @property
     def url(self) -> str:
         """Where a program on this machine reaches the part."""
-        return f"http://{reachable(self.address)}"
+        return f"{self.scheme}://{reachable(self.address)}"
 
     @property
     def health_url(self) -> str:
@@ -119,7 +120,10 @@ def parts(
     return (
         *world,
         _of_ours("exporter", settings.exporter.listen, config, programs),
-        _of_ours("receiver", settings.receiver.listen, config, programs),
+        replace(
+            _of_ours("receiver", settings.receiver.listen, config, programs),
+            scheme="https" if settings.receiver.tls else "http",
+        ),
         _prometheus(settings, folders, programs),
         _alertmanager(settings, folders, programs),
     )

@@ -60,6 +60,9 @@
       officeHours: null,
     },
     webhook: { url: 'http://127.0.0.1:9096/v1/alerts', tokenFile: '/run/secrets/handrail_webhook_token' },
+    // null, or how Alertmanager and Prometheus reach a receiver with TLS; each file may be null:
+    // { serverName: 'handrail.example.com', caFile: '/etc/handrail/ca.pem', certFile: '….pem', keyFile: '….key' }
+    receiverTls: null,
     // null, or { urlFile: '/run/secrets/slack_webhook_url', channel: '#ai-incidents' }; the channel may be null.
     slack: null,
     // null, or { smarthost: 'smtp.example.com:587', from: 'handrail@example.com', to: ['on-call@example.com'],

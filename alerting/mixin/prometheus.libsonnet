@@ -1,6 +1,9 @@
 // What Prometheus scrapes and evaluates.
 {
   local listen = $._config.listen,
+  local tls = import 'tls.libsonnet',
+  local receiverTls = if $._config.receiverTls == null then {}
+  else { scheme: 'https', tls_config: tls.client($._config.receiverTls) },
   local job(name, address) = { job_name: name, static_configs: [{ targets: [address] }] },
 
   // Of all that n8n counts, by route and by node, the rules read only this.
@@ -31,7 +34,7 @@
       job('prometheus', listen.prometheus),
       job('alertmanager', listen.alertmanager),
       job('handrail-exporter', listen.exporter),
-      job('handrail-receiver', listen.receiver),
+      job('handrail-receiver', listen.receiver) + receiverTls,
     ] + (if $._config.n8nMetrics == [] then [] else [n8nJob]),
   },
 }

@@ -80,6 +80,7 @@
     }],
   },
 
+  local tls = import 'tls.libsonnet',
   local bearer(tokenFile) = { http_config: { authorization: { type: 'Bearer', credentials_file: tokenFile } } },
   // Without a `timeout`, which Alertmanager 0.25 does not know: there a request ends with the flush, at group_interval.
   local webhook(url, tokenFile, sendResolved) = [{
@@ -89,14 +90,21 @@
     max_alerts: 0,
   } + if tokenFile == null then {} else bearer(tokenFile)],
 
+  local receiverTls = if config.receiverTls == null then {}
+  else { http_config+: { tls_config: tls.client(config.receiverTls) } },
+  local toReceiver(sendResolved) = [
+    it + receiverTls
+    for it in webhook(config.webhook.url, config.webhook.tokenFile, sendResolved)
+  ],
+
   local slackOf(slack, suffix) = if slack == null then [] else [
     slackReceiver('slack-agent' + suffix, slack, anAgent),
   ],
   local emailOf(to, suffix) = if to == [] then [] else [emailReceiver('email' + suffix, to)],
 
   alertmanagerReceivers:: [
-    { name: 'receiver', webhook_configs: webhook(config.webhook.url, config.webhook.tokenFile, true) },
-    { name: 'watchdog', webhook_configs: webhook(config.webhook.url, config.webhook.tokenFile, false) },
+    { name: 'receiver', webhook_configs: toReceiver(true) },
+    { name: 'watchdog', webhook_configs: toReceiver(false) },
     { name: 'nobody' },
   ] + slackOf(config.slack, '') + (
     if config.slack == null then [] else [slackReceiver('slack', config.slack, handrail)]

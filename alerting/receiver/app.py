@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from alerting.receiver import audit, flags, kills, outbox, web
+from alerting.receiver import audit, flags, kills, outbox, server, web
 from alerting.receiver.anchors import Anchors
 from alerting.receiver.api.access import Access
 from alerting.receiver.api.parts import Parts
@@ -29,6 +29,7 @@ from alerting.receiver.overview import Overview
 from alerting.receiver.reports import Reporter
 from alerting.receiver.retention import Retention
 from alerting.receiver.schema import MIGRATIONS
+from alerting.receiver.server import Renewal
 from alerting.receiver.switches import Switch
 from alerting.receiver.switches.env_file import EnvFile
 from alerting.receiver.switches.n8n import N8nWorkflow
@@ -195,18 +196,18 @@ def run(settings: Settings) -> None:
         switches=build_switches(settings, clock),
         prometheus=build_client(base_url=f"http://{settings.prometheus.listen}", timeout_s=3),
     )
+    serving, loops = server.server(receiver.app, settings), dict(receiver.loops)
+    if settings.receiver.tls is not None and serving.config.ssl is not None:
+        loops["certificate"] = Renewal(serving.config.ssl, settings.receiver.tls, logs.get_logger("receiver")).run
     stop = threading.Event()
-    threads = [threading.Thread(target=loop, args=(stop,), name=name) for name, loop in receiver.loops.items()]
+    # The server raises anew the signal that ended it, which would end the process before anything else is done.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    threads = [threading.Thread(target=loop, args=(stop,), name=name) for name, loop in loops.items()]
     for thread in threads:
         thread.start()
-    host, _, port = settings.receiver.listen.rpartition(":")
-    server = uvicorn.Server(
-        uvicorn.Config(
-            receiver.app, host=host, port=int(port), log_config=None, access_log=False, timeout_graceful_shutdown=5
-        )
-    )
     try:
-        server.run()
+        serving.run()
     finally:
         stop.set()
         for thread in threads:

@@ -21,6 +21,7 @@ COMMANDS = {
     "drill": ("cli.drill", "drill"),
     "explain": ("cli.explain", "explain"),
     "exporter": ("cli.exporter", "exporter_command"),
+    "outbox": ("cli.outbox", "outbox"),
     "receiver": ("cli.parts", "receiver"),
     "render": ("cli.render", "render"),
     "stack": ("cli.stack", "stack"),

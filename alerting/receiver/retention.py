@@ -52,7 +52,7 @@ class Retention:
 
 
 def _done(before: float) -> ColumnElement[bool]:
-    return and_(outbox.c.state == "done", outbox.c.run_at < before)
+    return and_(outbox.c.state.in_(("done", "dropped")), outbox.c.run_at < before)
 
 
 def _bite(connection: Connection, table: Table, key: Column[int], old: ColumnElement[bool]) -> int:

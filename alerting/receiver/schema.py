@@ -68,7 +68,7 @@ outbox = Table(
     Column("kind", Text, nullable=False),
     Column("subject", Text, nullable=False),  # items of one subject are done in order
     Column("payload", Text, nullable=False),
-    Column("state", Text, nullable=False),  # ready | leased | done | dead
+    Column("state", Text, nullable=False),  # ready | leased | done | dead | dropped
     Column("run_at", Double, nullable=False),
     Column("lease_until", Double),
     Column("lease_owner", Text),  # named anew with every lease

@@ -1,4 +1,7 @@
-"""One JSON line per event; a failure that repeats is logged when it begins and when it ends, not every time."""
+"""One JSON line per event; a failure that repeats is logged when it begins and when it ends, not every time.
+
+Whatever an event carries, no secret and no personal data of a known kind gets into the line.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import logging
 from typing import TextIO
 
 import structlog
+
+from handrail.redact import redact
 
 Logger = structlog.typing.FilteringBoundLogger
 
@@ -18,12 +23,22 @@ def configure(stream: TextIO, *, level: int = logging.INFO) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _redacted,
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=False,
     )
+
+
+def _redacted(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    kept = ("event", "level", "timestamp", "part")
+    return {name: value if name in kept else _redacted_value(value) for name, value in event.items()}
+
+
+def _redacted_value(value: object) -> object:
+    return value if value is None or isinstance(value, bool | int | float) else redact(str(value))
 
 
 def get_logger(name: str) -> Logger:

@@ -70,8 +70,9 @@ def assemble(
     engine = create_engine(settings.receiver.database_url)
     migrate(engine, MIGRATIONS)
     logger = logs.get_logger("receiver")
-    reporter = Reporter(settings, Redactor(_redaction_key(settings)))
-    inbox, queue = Inbox(engine, clock), Outbox(engine, clock)
+    redactor = Redactor(_redaction_key(settings))
+    reporter = Reporter(settings, redactor)
+    inbox, queue = Inbox(engine, clock, redactor), Outbox(engine, clock)
     scope, with_tickets = settings.team.name, port is not None
     policy = Policy({agent.name: frozenset(agent.kill_on) for agent in settings.agents})
     intake = Intake(

@@ -95,10 +95,11 @@ class HandoffDesk:
 
     def accept(self, agent: str, key: str, body: bytes, request: HandoffRequest, reason: str) -> str:
         """Commit the hand-off and return its id; Conflict when the key was used with another body."""
-        body_hash = hashlib.sha256(body).hexdigest()
+        body_hash, key_hash = hashlib.sha256(body).hexdigest(), hashlib.sha256(key.encode()).hexdigest()
         now = self._clock.now().timestamp()
         with self._engine.begin() as connection:
-            same = (handoffs.c.agent == agent) & (handoffs.c.idempotency_key == key)
+            # Older versions kept the key itself, which may name a customer.
+            same = (handoffs.c.agent == agent) & handoffs.c.idempotency_key.in_((key_hash, key))
             before = connection.execute(select(handoffs).where(same)).first()
             if before is not None:
                 if before.body_hash != body_hash:
@@ -106,7 +107,7 @@ class HandoffDesk:
                 return str(before.id)
             handoff_id = uuid.uuid4().hex
             incident_id = self._incident(connection, _text(agent, reason, request), now)
-            values = {"idempotency_key": key, "body_hash": body_hash, "received_at": now, "reason": reason}
+            values = {"idempotency_key": key_hash, "body_hash": body_hash, "received_at": now, "reason": reason}
             connection.execute(insert(handoffs).values(id=handoff_id, agent=agent, incident_id=incident_id, **values))
             subject = f"incident/{incident_id}"
             audit.append(connection, now, actor=agent, action="hand-off", subject=subject, id=handoff_id, reason=reason)

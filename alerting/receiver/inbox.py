@@ -1,7 +1,11 @@
-"""A notification answered 200 is on disk; it is decided and turned into work in one transaction, exactly once."""
+"""A notification answered 200 is on disk; it is decided and turned into work in one transaction, exactly once.
+
+What is kept of it, and of what could not be understood, has been redacted.
+"""
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import dataclass, field
 
@@ -16,6 +20,7 @@ from alerting.receiver.text import paragraph
 from handrail.clock import Clock
 from handrail.database import take_turns
 from handrail.logs import Logger, LogOnce
+from handrail.redact import Redactor
 
 QUARANTINED_CHARACTERS = 65_536
 # So many notifications may wait: at 1 MiB each, the most one may have, they take 2 GiB of the disk.
@@ -31,14 +36,17 @@ class Full(Exception):
 class Inbox:
     """Where notifications and what could not be understood are kept."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock, redactor: Redactor) -> None:
         self._engine = engine
         self._clock = clock
+        self._redact = redactor
         self.arrived = threading.Event()
 
     def accept(self, body: bytes) -> None:
         """Commit the notification. After Full or an SQLAlchemyError it is not stored and must not be acknowledged."""
-        values = {"received_at": self._clock.now().timestamp(), "body": body.decode("utf-8")}
+        # Equal labels stay equal, so that an incident stays the same one.
+        kept = json.dumps(self._redact.within(json.loads(body)), ensure_ascii=False)
+        values = {"received_at": self._clock.now().timestamp(), "body": kept}
         with self._engine.begin() as connection:
             _check_room(connection)
             connection.execute(insert(inbox).values(**values))
@@ -47,7 +55,14 @@ class Inbox:
     def quarantine(self, body: bytes, reason: str) -> None:
         """Keep what could not be understood, cut to a bounded size."""
         with self._engine.begin() as connection:
-            _quarantine(connection, body.decode("utf-8", "replace"), reason, self._clock.now().timestamp())
+            _quarantine(connection, self._readable(body), self._redact(reason), self._clock.now().timestamp())
+
+    def _readable(self, body: bytes) -> str:
+        """What can be kept of anything. JSON is redacted text by text: its escapes would hide where one begins."""
+        try:
+            return json.dumps(self._redact.within(json.loads(body)), ensure_ascii=False)
+        except (ValueError, RecursionError):
+            return self._redact(body.decode("utf-8", "replace").replace("\\n", "\n").replace('\\"', '"'))
 
 
 def _check_room(connection: Connection) -> None:
@@ -59,8 +74,8 @@ def _check_room(connection: Connection) -> None:
 
 
 def _quarantine(connection: Connection, body: str, reason: str, now: float) -> None:
-    kept = body.replace("\x00", "")[:QUARANTINED_CHARACTERS]
-    connection.execute(insert(quarantine).values(received_at=now, reason=reason, body=kept))
+    kept = {"reason": reason, "body": body[:QUARANTINED_CHARACTERS]}
+    connection.execute(insert(quarantine).values(received_at=now, **kept))
 
 
 @dataclass

@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from handrail.redact import redact
+
 MAX_BYTES = 1024 * 1024
 MAX_ALERTS = 1000
 
@@ -30,7 +32,10 @@ Labels = dict[Text, Text]
 
 
 class Malformed(Exception):
-    """The body is not a notification; the text says what is wrong and where."""
+    """The body is not what it should be; the text says what is wrong and where, redacted, as it may quote the body."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(redact(text))
 
 
 class Alert(BaseModel):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import re
 from collections.abc import Iterable, Iterator
 
 from handrail.redact.cleaning import ESCAPE, ESCAPED, ESCAPES, clean, clean_but_escapes
-from handrail.redact.fields import FIELDS
+from handrail.redact.fields import FIELDS, is_secret_field
 from handrail.redact.kind import BARRIER, Kind
 from handrail.redact.personal import PERSONAL
 from handrail.redact.tokens import TOKENS
@@ -29,6 +30,7 @@ _BEYOND = 16_384
 # What is found can bring to light what was hidden beside it. A text that goes on doing so is withheld whole.
 _ROUNDS = 6
 _WITHHELD = "WITHHELD"
+_LONG_NUMBER = 10**10
 _RANKS = {kind.name: rank for rank, kind in reversed(list(enumerate(KINDS)))}
 _PLACEHOLDER = re.compile(r"\[(?:" + "|".join(sorted({_WITHHELD, *(kind.name for kind in KINDS)})) + r"):[0-9a-f]{6}\]")
 
@@ -60,6 +62,24 @@ class Redactor:
             length, end = length + len(placeholder), stop
         return "".join(pieces)
 
+    def within(self, value: object) -> object:
+        """The same for a value as of JSON: every text in it, names included, and numbers long enough to be a card."""
+        return self._within(value, "", {})
+
+    def _within(self, value: object, name: str, done: dict[tuple[str, str], str]) -> object:
+        if isinstance(value, str):
+            if (name, value) not in done:
+                secret = is_secret_field(name, value) and not _PLACEHOLDER.fullmatch(value)
+                done[name, value] = self._placeholder("SECRET", value) if secret else self(value)
+            return done[name, value]
+        if isinstance(value, dict):
+            return {self(key): self._within(each, key, done) for key, each in value.items()}
+        if isinstance(value, list):
+            return [self._within(each, name, done) for each in value]
+        if isinstance(value, int) and abs(value) >= _LONG_NUMBER:
+            return value if self(str(value)) == str(value) else self(str(value))
+        return value
+
     def _without_escapes(self, text: str) -> str:
         """The text without ANSI sequences, redacted as it stands and as terminals may show it.
 
@@ -83,8 +103,11 @@ class Redactor:
         return f"[{name}:{hmac.new(self._key, value.encode(), hashlib.sha256).hexdigest()[:6]}]"
 
 
-def redact(text: str, *, key: bytes = b"handrail") -> str:
-    """The text with secrets and personal data replaced; give a key of your own so that tags cannot be guessed."""
+_OF_THIS_PROCESS = os.urandom(32)
+
+
+def redact(text: str, *, key: bytes = _OF_THIS_PROCESS) -> str:
+    """The text with secrets and personal data replaced; with no key, tags are equal within this process only."""
     return Redactor(key)(text)
 
 

@@ -78,6 +78,17 @@ def _is_secret(value: str, *, password: bool) -> bool:
     return len(word) >= 6 and not _NUMBER.fullmatch(word) and (len(word) >= 20 or not word.isalpha())
 
 
+_WHOLE_NAME = re.compile(rf"(?i)[\w .-]{{0,32}}{_NAMED}(?P<rest>[\w.-]{{0,32}})")
+
+
+def is_secret_field(name: str, value: str) -> bool:
+    """Whether a field of that name holds a secret, and this value is one."""
+    match = _WHOLE_NAME.fullmatch(name)
+    if match is None or (not match["password"] and _NOT_A_SECRETS_NAME.match(match["rest"])):
+        return False
+    return _is_secret(value, password=bool(match["password"]))
+
+
 def _named(pattern: re.Pattern[str]) -> Callable[[str], Iterator[Span]]:
     def find(text: str) -> Iterator[Span]:
         end = 0

@@ -24,6 +24,15 @@ def sentence(rule: AlertRule, settings: Settings) -> str:
     return f"Fires when {about(sla, rule.labels)}."
 
 
+def limit(alertname: str, labels: Mapping[str, str], sla: Sla) -> str | None:
+    """What an SLA makes of the alert, in a sentence without an end; None for an alert that is about no SLA."""
+    about = _SENTENCES.get(alertname)
+    try:
+        return about(sla, labels) if about else None
+    except KeyError:
+        return None  # an alert of that name without the labels that ours has
+
+
 def _slow_call_streak(sla: Sla, _: Mapping[str, str]) -> str:
     latency = sla.latency
     row = "a call" if latency.consecutive_calls == 1 else f"{latency.consecutive_calls} calls in a row"

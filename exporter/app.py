@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import httpx
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
+from exporter.calls_page import CallsPage
 from exporter.credentials.metrics import CredentialCollector
 from exporter.live import Live
 from exporter.metrics import LedgerCollector
@@ -65,7 +66,8 @@ def running(
         live = stack.enter_context(_live(settings, clock, transport))
         collector = LedgerCollector(settings, live.ledger, live.sources)
         registry = _registry(live, collector, standing)
-        server = MetricsServer(host, int(port), registry, healthy=live.healthy, ready=live.ready)
+        pages = {"/v1/calls": CallsPage(lambda: live.settings).answer}
+        server = MetricsServer(host, int(port), registry, healthy=live.healthy, ready=live.ready, pages=pages)
         stack.callback(server.close)
         server.start()
         live.start()

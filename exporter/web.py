@@ -1,13 +1,13 @@
-"""Serves /metrics, /-/healthy and /-/ready. A slow or broken client never holds up another, and no body is read."""
+"""Serves /metrics, the probes and pages that answer. A broken client never holds up another; no body is read."""
 
 from __future__ import annotations
 
 import socketserver
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -16,17 +16,27 @@ from exporter.probes import Probe
 from handrail.logs import get_logger
 
 Ask = Callable[[], Probe]
+# The query of a request in, a status and a JSON text out.
+Page = Callable[[Mapping[str, str]], tuple[int, str]]
 
 _TEXT = "text/plain; charset=utf-8"
 _CLIENT_TIMEOUT_S = 10.0
+_MOST_FIELDS = 20
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], registry: CollectorRegistry, probes: dict[str, Ask]) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        registry: CollectorRegistry,
+        probes: Mapping[str, Ask],
+        pages: Mapping[str, Page],
+    ) -> None:
         self.registry = registry
         self.probes = probes
+        self.pages = pages
         super().__init__(address, _Handler)
 
     def server_bind(self) -> None:
@@ -52,8 +62,19 @@ class _Handler(BaseHTTPRequestHandler):
         elif ask := self.server.probes.get(path):
             probe = ask()
             self._answer(200 if probe.good else 503, probe.text.encode(), _TEXT)
+        elif page := self.server.pages.get(path):
+            self._answer_page(page)
         else:
             self._answer(404, b"/metrics is what there is\n", _TEXT)
+
+    def _answer_page(self, page: Page) -> None:
+        try:
+            query = dict(parse_qsl(urlsplit(self.path).query, max_num_fields=_MOST_FIELDS))
+        except ValueError:
+            self._answer(400, b"too many fields\n", _TEXT)
+            return
+        status, text = page(query)
+        self._answer(status, text.encode(), "application/json")
 
     def _answer(self, status: int, body: bytes, content_type: str) -> None:
         self.send_response(status)
@@ -69,8 +90,18 @@ class _Handler(BaseHTTPRequestHandler):
 class MetricsServer:
     """The exporter's HTTP server in a thread of its own; port 0 takes a free one."""
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, *, healthy: Ask, ready: Ask) -> None:
-        self._server = _Server((host, port), registry, {"/-/healthy": healthy, "/-/ready": ready})
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        *,
+        healthy: Ask,
+        ready: Ask,
+        pages: Mapping[str, Page] | None = None,
+    ) -> None:
+        probes = {"/-/healthy": healthy, "/-/ready": ready}
+        self._server = _Server((host, port), registry, probes, pages or {})
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="metrics", daemon=True)
 
     @property

@@ -47,6 +47,7 @@ def broken_references(settings: Settings) -> list[Broken]:
         found.append((["slas"], "needs an entry named default: it holds for agents that name no other"))
     found.extend(_beyond_retention(settings))
     found.extend(_owners(settings))
+    found.extend(_assignees(settings))
     for i, agent in enumerate(settings.agents):
         found.extend((["agents", str(i), *path], text) for path, text in _agent(agent, settings, names))
     return found
@@ -115,3 +116,18 @@ def _is_json_path(text: str) -> bool:
     except (JSONPathError, AttributeError):  # the parser's lexer fails on some texts with the latter
         return False
     return text.startswith("$")
+
+
+def _assignees(settings: Settings) -> Iterator[Broken]:
+    """A name that is spelt otherwise than at the agent would never be assigned anything."""
+    jira = settings.tickets.jira
+    names = sorted(
+        {agent.name for agent in settings.agents} | {agent.owner for agent in settings.agents if agent.owner}
+    )
+    for name in jira.assignee if jira else ():
+        if name not in (*names, "default"):
+            there = ", ".join(names) or "none"
+            yield (
+                ["tickets", "jira", "assignee", name],
+                f"is neither an agent nor the owner of one, nor default; there are: {there}",
+            )

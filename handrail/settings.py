@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -19,6 +19,7 @@ from handrail.references import broken_references
 from handrail.secret import Secret
 from handrail.sla import Sla
 from handrail.source_settings import Sources
+from handrail.ticket_settings import Tickets
 from handrail.tls_settings import ReceiverTls
 
 
@@ -57,23 +58,6 @@ class Team(Model):
 
     name: str = "Our team"
     contact: Contact = Contact()
-
-
-class Jira(WithSecrets):
-    """The project tickets are opened in."""
-
-    url: Url
-    project: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]+$")]
-    issue_type: str = "Task"
-    user: str | None = None
-    token: Secret
-    deployment: Literal["cloud", "datacenter"] = "cloud"
-
-
-class Tickets(Model):
-    """Where tickets are opened; none is allowed."""
-
-    jira: Jira | None = None
 
 
 class Limits(Model):

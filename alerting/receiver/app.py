@@ -20,7 +20,7 @@ from alerting.receiver.drills import DrillLog
 from alerting.receiver.handoffs import HandoffDesk, taken
 from alerting.receiver.heartbeat import Heart
 from alerting.receiver.inbox import Inbox, Intake
-from alerting.receiver.jira import JiraTickets
+from alerting.receiver.jira.tickets import JiraTickets
 from alerting.receiver.kills import KillOperator
 from alerting.receiver.metrics import ReceiverMetrics, Tables
 from alerting.receiver.observed import CallCount, PrometheusReader
@@ -30,10 +30,13 @@ from alerting.receiver.reports import Reporter
 from alerting.receiver.retention import Retention
 from alerting.receiver.schema import MIGRATIONS
 from alerting.receiver.server import Renewal
+from alerting.receiver.situation import SituationReader
 from alerting.receiver.switches import Switch
 from alerting.receiver.switches.env_file import EnvFile
 from alerting.receiver.switches.n8n import N8nWorkflow
-from alerting.receiver.tickets import TicketDesk, TicketPort
+from alerting.receiver.ticket_desk import TicketDesk
+from alerting.receiver.ticket_port import TicketPort
+from alerting.receiver.ticket_records import TicketRecords
 from alerting.receiver.worker import Backoff, Lane, Worker
 from handrail import logs
 from handrail.agent_settings import Agent, EnvFileSwitch, N8nAgent, N8nSwitch
@@ -65,6 +68,7 @@ def assemble(
     port: TicketPort | None,
     switches: dict[str, Switch],
     prometheus: HttpClient,
+    exporter: HttpClient,
 ) -> Receiver:
     """Everything around the settings' database, which is brought to the newest schema first."""
     engine = create_engine(settings.receiver.database_url)
@@ -91,7 +95,9 @@ def assemble(
 
     lanes = [Lane(outbox.KILLS, operator.handlers, Backoff(0.5, 10), operator.gave_up)]
     if port is not None:
-        lanes.append(Lane(outbox.TICKETS, TicketDesk(engine, port, clock, metrics.ticket).handlers, Backoff(1, 300)))
+        records = TicketRecords(engine, clock, metrics.ticket)
+        desk = _desk(settings, records, port, SituationReader(settings, engine, exporter))
+        lanes.append(Lane(outbox.TICKETS, desk.handlers, Backoff(1, 300)))
     workers = {lane.name: Worker(queue, lane, clock=clock, logger=logger, on_lost=metrics.lease_lost) for lane in lanes}
     handoffs = HandoffDesk(engine, clock, scope=scope, reporter=reporter, with_tickets=with_tickets)
     overview = Overview(settings, engine, PrometheusReader(prometheus))
@@ -115,6 +121,12 @@ def assemble(
     anchors = Anchors(engine, logger)
     loops["anchors"] = anchors.run
     return Receiver(app, loops, engine, intake, workers, anchors)
+
+
+def _desk(settings: Settings, records: TicketRecords, port: TicketPort, situation: SituationReader) -> TicketDesk:
+    jira = settings.tickets.jira
+    reopen_within_s = jira.reopen_within.total_seconds() if jira else 0.0
+    return TicketDesk(records, port, reopen_within_s=reopen_within_s, situation=situation.of)
 
 
 def _heart(
@@ -196,6 +208,7 @@ def run(settings: Settings) -> None:
         port=JiraTickets(jira, clock) if jira else None,
         switches=build_switches(settings, clock),
         prometheus=build_client(base_url=f"http://{settings.prometheus.listen}", timeout_s=3),
+        exporter=build_client(base_url=f"http://{settings.exporter.listen}", timeout_s=3),
     )
     serving, loops = server.server(receiver.app, settings), dict(receiver.loops)
     if settings.receiver.tls is not None and serving.config.ssl is not None:

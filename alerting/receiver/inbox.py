@@ -199,7 +199,7 @@ class Intake:
             case decide.Change() | decide.Repeat() if incident_id is not None:
                 incidents.seen(connection, incident_id, digest=digest, now=now)
                 if isinstance(action, decide.Change) and self._with_tickets:
-                    tickets.put_comment(connection, incident_id, self._reporter.change(notification), now=now)
+                    tickets.put_change(connection, incident_id, self._reporter.change(notification), now=now)
             case decide.Resolve() if incident_id is not None:
                 incidents.end(connection, incident_id, digest=digest, now=now)
                 if self._with_tickets:

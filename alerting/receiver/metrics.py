@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from alerting.receiver.outbox import LANES, Outbox
 
 _OUTCOMES = ("accepted", "malformed", "unauthorized", "too_large", "limited", "unavailable")
-_TICKETS = ("opened", "adopted", "commented", "closed")
+_TICKETS = ("opened", "adopted", "reopened", "not_reopened", "commented", "closed", "duplicate")
 _HEARTBEATS = ("sent", "failed")
 _KILLS = ("confirmed", "not_confirmed")
 HANDOFF_REASONS = ("low_confidence", "tool_error")

@@ -140,7 +140,7 @@ class Overview:
                     "agent": row.agent,
                     "opened_at": flags.iso(row.opened_at),
                     "ticket": row.ticket_key,
-                    "ticket_url": f"{jira.url}/browse/{row.ticket_key}" if jira and row.ticket_key else None,
+                    "ticket_url": jira.browse(row.ticket_key) if jira and row.ticket_key else None,
                 }
                 for row in connection.execute(query.limit(SHOWN_INCIDENTS))
             ]

@@ -61,7 +61,7 @@ class Pages:
             row = incidents.newest(connection, key)
         jira = self._parts.settings.tickets.jira
         if jira and row and row.ticket_key:
-            return RedirectResponse(f"{jira.url}/browse/{row.ticket_key}", status_code=302)
+            return RedirectResponse(jira.browse(row.ticket_key), status_code=302)
         opening = jira is not None and row is not None
         return self._page(
             "ticket.html", status=200 if opening else 404, alertname=alertname, agent=agent, opening=opening

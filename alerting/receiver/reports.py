@@ -2,34 +2,64 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from alerting.receiver import text
-from alerting.receiver.payload import Notification
+from alerting.receiver.payload import Alert, Labels, Notification
+from alerting.receiver.ticket_port import WebLink
+from alerting.runbook import runbook_of
+from alerting.sentences import limit
 from handrail.redact import Redactor
 from handrail.settings import Settings
 
-LISTED = 20
+LISTED = 10
+FIRST_STEPS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A ticket to be: one line, a document and labels besides the incident's own."""
+    """A ticket to be: one line, its text before and after what is found out when it is written, labels and links.
+
+    `severity`, `agent` and `owner` choose the ticket's priority and assignee.
+    """
 
     summary: str
     document: text.Document
     labels: tuple[str, ...]
+    after: text.Document = ()
+    links: tuple[WebLink, ...] = ()
+    severity: str | None = None
+    agent: str | None = None
+    owner: str | None = None
 
     def dump(self) -> dict[str, Any]:
         """The report as JSON values."""
-        return {"summary": self.summary, "document": text.dump(self.document), "labels": list(self.labels)}
+        return {
+            "summary": self.summary,
+            "document": text.dump(self.document),
+            "labels": list(self.labels),
+            "after": text.dump(self.after),
+            "links": [[link.name, link.title, link.url] for link in self.links],
+            "severity": self.severity,
+            "agent": self.agent,
+            "owner": self.owner,
+        }
 
     @classmethod
     def restore(cls, values: dict[str, Any]) -> Report:
-        """The report that `dump` wrote."""
-        return cls(values["summary"], text.restore(values["document"]), tuple(values["labels"]))
+        """The report that `dump` wrote, also that of an older version."""
+        return cls(
+            values["summary"],
+            text.restore(values["document"]),
+            tuple(values["labels"]),
+            text.restore(values.get("after", ())),
+            tuple(WebLink(*link) for link in values.get("links", ())),
+            *(values.get(name) for name in ("severity", "agent", "owner")),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,64 +88,91 @@ class Reporter:
         alerts = notification.firing or notification.alerts
         labels, annotations = alerts[0].labels, alerts[0].annotations
         agent, name = notification.agent, notification.alertname
-        headline = annotations.get("summary", "")
+        headline = self._redact(annotations.get("summary", ""))
+        rows = self._links(name, agent, annotations, alerts[0].generator_url)
         return Report(
-            summary=text.one_line(" · ".join(filter(None, (name, agent, self._redact(headline))))),
+            summary=text.one_line(" · ".join(filter(None, (name, agent, headline)))),
             document=(
-                *(text.paragraph(self._numbers(alert.annotations)) for alert in alerts[:LISTED]),
-                *([text.paragraph(f"… and {len(alerts) - LISTED} more alerts")] if len(alerts) > LISTED else []),
+                *self._what_broke(alerts, headline),
                 text.facts(
-                    ("Alert", name),
+                    ("Since", min(alert.starts_at for alert in alerts).astimezone(UTC).strftime("%F %T UTC")),
                     ("Agent", agent),
                     ("Severity", labels.get("severity")),
-                    ("SLA", labels.get("sla")),
+                    ("The SLA", self._limit(name, labels, agent)),
                     ("Owner", labels.get("owner")),
-                    ("Firing since", min(alert.starts_at for alert in alerts).astimezone(UTC).strftime("%F %T UTC")),
-                    ("Point of contact", self._contact()),
+                    ("Whom to ask", self._contact()),
                 ),
-                text.links(*self._links(name, agent, alerts[0].generator_url)),
             ),
             labels=_labels(agent),
+            after=(*_first_steps(name), text.heading("Links"), text.links(*rows)),
+            links=tuple(WebLink(*row) for row in _beside(rows)),
+            severity=labels.get("severity"),
+            agent=agent,
+            owner=labels.get("owner"),
         )
 
     def change(self, notification: Notification) -> text.Document:
         """The comment for an incident that still fires, in another state."""
         firing = notification.firing
-        return (
-            text.paragraph(f"Still firing: {len(firing)} of {len(notification.alerts)} alert(s) of this incident."),
-            *(text.paragraph(self._numbers(alert.annotations)) for alert in firing[:LISTED]),
-        )
+        head = f"Still firing: {len(firing)} of {len(notification.alerts)} alert(s) of this incident."
+        return (text.paragraph(head), *self._what_broke(firing, ""))
 
     def handoff(self, handoff: HandoffText) -> Report:
         """The ticket for a hand-off: what to decide, and what the agent said about it."""
         why = _why(handoff)
+        configured = self._settings.agent(handoff.agent)
+        owner = configured.owner if configured else None
         quoted = (("Prompt", handoff.prompt), ("Response", handoff.response), ("Tool error", handoff.tool_error))
+        rows = [("Dashboard", f"{self._public}/?agent={handoff.agent}"), self._switch(handoff.agent)]
         return Report(
             summary=text.one_line(f"Hand-off · {handoff.agent} · {why}: {self._redact(handoff.task)}"),
             document=(
                 text.paragraph(f"{handoff.agent} handed this to a person: {why}. Please decide how it goes on."),
-                text.facts(
-                    ("Agent", handoff.agent),
-                    ("Reason", why),
-                    ("Run", self._redact(handoff.run_id) if handoff.run_id else None),
-                    ("Point of contact", self._contact()),
-                ),
                 text.quote("Task (untrusted text)", self._redact(handoff.task)),
                 *(text.quote(f"{name} (untrusted text)", self._redact(said)) for name, said in quoted if said),
-                text.links(("Dashboard", f"{self._public}/?agent={handoff.agent}"), self._switch(handoff.agent)),
+                text.facts(
+                    ("Agent", handoff.agent),
+                    ("Run", self._redact(handoff.run_id) if handoff.run_id else None),
+                    ("Owner", owner),
+                    ("Whom to ask", self._contact()),
+                ),
             ),
             labels=(*_labels(handoff.agent), "handrail-handoff"),
+            after=(text.heading("Links"), text.links(*rows)),
+            links=tuple(WebLink(*row) for row in _beside(rows)),
+            agent=handoff.agent,
+            owner=owner,
         )
 
-    def _numbers(self, annotations: dict[str, str]) -> str:
-        return self._redact(annotations.get("description") or annotations.get("summary") or "no description")
+    def _what_broke(self, alerts: Sequence[Alert], headline: str) -> Iterator[text.Block]:
+        """The numbers first: they say what broke, and by how much."""
+        said = list(dict.fromkeys(self._numbers(alert.annotations) for alert in alerts))
+        yield from (text.paragraph(line) for line in said[:LISTED])
+        if len(said) > LISTED:
+            yield text.paragraph(f"… and {len(said) - LISTED} more.")
+        if headline and headline not in said:
+            yield text.paragraph(headline)
 
-    def _links(self, name: str, agent: str | None, generator_url: str) -> list[tuple[str, str]]:
+    def _limit(self, name: str, labels: Labels, agent: str | None) -> str | None:
+        """What the SLA says about it; by the alert's own label, as Prometheus does."""
+        profile = labels.get("sla")
+        sla = self._settings.slas.get(profile or "")
+        said = limit(name, labels, sla) if sla else None
+        return f"{profile}: broken when {said}" if said else profile
+
+    def _numbers(self, annotations: Labels) -> str:
+        return self._redact(annotations.get("description") or annotations.get("summary") or "No description.")
+
+    def _links(self, name: str, agent: str | None, annotations: Labels, generator_url: str) -> list[tuple[str, str]]:
         query = f"?agent={agent}" if agent else ""
-        found = [("Run-book", f"{self._public}/runbook/{name}{query}"), ("Dashboard", f"{self._public}/{query}")]
+        dashboard = annotations.get("dashboard_url", "")
+        found = [
+            ("Run-book", f"{self._public}/runbook/{name}{query}"),
+            ("Dashboard", dashboard if _is_url(dashboard) else f"{self._public}/{query}"),
+        ]
         if agent:
             found.append(self._switch(agent))
-        if generator_url.startswith(("http://", "https://")):
+        if _is_url(generator_url):
             found.append(("The rule in Prometheus", generator_url))
         return found
 
@@ -129,6 +186,25 @@ class Reporter:
     def _contact(self) -> str:
         contact = self._settings.team.contact
         return ", ".join(filter(None, (contact.name, contact.slack, contact.email)))
+
+
+def _first_steps(name: str) -> text.Document:
+    """The beginning of the run-book's diagnosis, so that nobody has to look for it at night."""
+    found = runbook_of(name)
+    lines = re.findall(r"^\d+\. (.+(?:\n {2,}\S.*)*)", found.diagnosis, re.MULTILINE) if found else []
+    if not lines:
+        return ()
+    plain = [re.sub(r"[*`]", "", re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", " ".join(line.split()))) for line in lines]
+    return text.heading("First steps, from the run-book"), text.steps(plain[:FIRST_STEPS])
+
+
+def _beside(rows: Sequence[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
+    """Run-book and dashboard stand beside the ticket too, where Jira lists its links."""
+    return ((name.lower().replace("-", ""), name, url) for name, url in rows if name in ("Run-book", "Dashboard"))
+
+
+def _is_url(value: str) -> bool:
+    return value.startswith(("http://", "https://"))
 
 
 def _why(handoff: HandoffText) -> str:

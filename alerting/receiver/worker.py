@@ -19,12 +19,23 @@ GIVE_UP_AFTER_S = 24 * 3600.0
 
 
 class Transient(Exception):
-    """It did not work this time. `payload` replaces the item's, to remember what was learnt."""
+    """It did not work this time. `payload` replaces the item's, to remember what was learnt.
 
-    def __init__(self, text: str, *, retry_after_s: float | None = None, payload: dict[str, Any] | None = None) -> None:
+    `whole_lane`: no other item of the lane would fare better before then.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        retry_after_s: float | None = None,
+        payload: dict[str, Any] | None = None,
+        whole_lane: bool = False,
+    ) -> None:
         super().__init__(text)
         self.retry_after_s = retry_after_s
         self.payload = payload
+        self.whole_lane = whole_lane
 
 
 class Later(Exception):
@@ -80,9 +91,12 @@ class Worker:
         self._clock = clock
         self._logger = logger
         self._log_once = LogOnce(logger)
+        self._paused_until = 0.0
 
     def run_once(self) -> bool:
         """Do what is due first; False when nothing is due."""
+        if self._clock.monotonic() < self._paused_until:
+            return False
         item = self._outbox.claim(self._lane)
         if item is None:
             return False
@@ -122,6 +136,8 @@ class Worker:
         wait = self._backoff.seconds(item.attempts, spread=random.random())  # noqa: S311 - spreads load, guards nothing
         self._log_once.failed(f"{self._lane}/{item.kind}", error)
         after_s = max(wait, transient.retry_after_s or 0.0)
+        if transient.whole_lane:
+            self._paused_until = self._clock.monotonic() + (transient.retry_after_s or 0.0)
         self._outbox.put_off(item, after_s=after_s, error=error, payload=transient.payload)
 
     def _give_up(self, item: Item, error: str) -> None:

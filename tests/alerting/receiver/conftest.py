@@ -13,7 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from alerting.receiver.app import Receiver, assemble
-from alerting.receiver.jira import JiraTickets
+from alerting.receiver.jira.tickets import JiraTickets
 from alerting.receiver.schema import metadata
 from alerting.receiver.switches import Switch
 from alerting.receiver.switches.env_file import EnvFile
@@ -76,6 +76,7 @@ class Bench:
             port=JiraTickets(jira, self.clock),
             switches=self.switches,
             prometheus=silent,
+            exporter=silent,
         )
 
     def restart(self) -> None:

@@ -1,0 +1,252 @@
+"""Every firing incident gets exactly one open ticket, also when Jira's answer to the creation is lost.
+
+An unanswered creation is never repeated at once: the incident's label is searched several times first, because
+Jira's search finds a new ticket only after seconds to minutes. What a person does to a ticket is never undone: nothing
+is rewritten, a change is a comment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from alerting.receiver.outbox import Item
+from alerting.receiver.reports import Report
+from alerting.receiver.text import Document, facts, paragraph, plain, restore
+from alerting.receiver.ticket_port import Ambiguous, Draft, Full, Gone, Identity, Ticket, TicketPort, WebLink
+from alerting.receiver.ticket_records import Incident, TicketRecords, identity_of
+from alerting.receiver.worker import Later, Permanent, Transient
+
+# Seconds to wait before each search for a ticket whose creation was not answered.
+SEARCH_AFTER_S = (5.0, 15.0, 60.0, 180.0)
+# Seconds until each look for the ticket of a creation that was repeated without having been found.
+SWEEP_AFTER_S = (600.0, 3600.0, 6 * 3600.0)
+# Jira's clock and ours may differ by so much when a comment's age is judged.
+CLOCKS_DIFFER_S = 600.0
+
+_STILL_FIRING = (
+    paragraph(
+        "This incident still fires. A person has closed the ticket, so it stays closed and hears of no further change; "
+        "it is opened again by itself only when the incident ends and comes back."
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What is known at the moment at which a ticket is written: a part of its text, and links."""
+
+    document: Document = ()
+    links: tuple[WebLink, ...] = ()
+
+
+class TicketDesk:
+    """The handlers of the ticket lane. `situation` tells what is known of an incident when its ticket is written."""
+
+    def __init__(
+        self,
+        records: TicketRecords,
+        port: TicketPort,
+        *,
+        reopen_within_s: float,
+        situation: Callable[[Incident], Situation],
+    ) -> None:
+        self._records = records
+        self._port = port
+        self._reopen_within_s = reopen_within_s
+        self._situation = situation
+        self.handlers = {
+            "open": self.open,
+            "comment": self.comment,
+            "change": self.change,
+            "close": self.close,
+            "beside": self.beside,
+            "sweep": self.sweep,
+        }
+
+    def open(self, item: Item) -> None:
+        """The ticket of before if it ended only just, the one of an unanswered attempt, or else a new one."""
+        incident = self._records.incident(item)
+        if incident.ticket_key:
+            self._records.finish(item, "opened before", incident.ticket_key)
+            return
+        former = self._records.former(incident)
+        if former is not None and "unanswered" not in item.payload and self._take_up(item, incident, former):
+            return
+        unanswered = item.payload.get("unanswered", 0 if item.reclaimed else None)
+        if unanswered is not None:
+            if ours := self._ours(identity_of(incident)):
+                self._records.opened(item, ours[0].key, "adopted")
+                return
+            if unanswered < len(SEARCH_AFTER_S):
+                raise Later(SEARCH_AFTER_S[unanswered], {**item.payload, "unanswered": unanswered + 1})
+        self._create(item, incident, former, repeated=unanswered is not None)
+
+    def _create(self, item: Item, incident: Incident, former: Incident | None, *, repeated: bool) -> None:
+        report, situation = Report.restore(json.loads(str(incident.report))), self._situation(incident)
+        related = item.payload.get("instead_of") or (former.ticket_key if former else None)
+        before = (facts(("Ticket before this one", related)),) if related else ()
+        draft = Draft(
+            identity=identity_of(incident),
+            summary=report.summary,
+            document=(*report.document, *before, *situation.document, *report.after),
+            labels=report.labels,
+            severity=report.severity,
+            agent=report.agent,
+            owner=report.owner,
+        )
+        self._records.hold(item)
+        try:
+            created = self._port.create(draft)
+        except Ambiguous as error:
+            raise Later(SEARCH_AFTER_S[0], {**item.payload, "unanswered": 1}) from error
+        links = [[link.name, link.title, link.url] for link in (*report.links, *situation.links)]
+        beside: dict[str, object] = {"links": links, "related": related}
+        if created.cut:
+            beside |= {"file": draft.identity.label, "content": plain(draft.document)}
+        sweep_after_s = SWEEP_AFTER_S[0] if repeated else 0
+        self._records.opened(item, created.key, "opened", beside=beside, sweep_after_s=sweep_after_s)
+
+    def _take_up(self, item: Item, incident: Incident, former: Incident) -> bool:
+        """Go on with the former episode's ticket, if that one ended only just and its ticket can be opened again."""
+        ended = float(str(former.resolved_at or former.last_seen_at))
+        if float(str(incident.opened_at)) - ended > self._reopen_within_s:
+            return False
+        try:
+            ticket = self._port.read(str(former.ticket_key))
+            if ticket.done and ticket.wont_fix:
+                reason = f"fires again; its ticket was closed as {ticket.resolution}"
+                self._records.opened(item, ticket.key, "not reopened", reason=reason)
+                return True
+            self._records.hold(item)
+            self._port.adopt(ticket.key, identity_of(incident))
+            if ticket.done and not self._port.reopen(ticket.key):
+                return False
+            report, situation = Report.restore(json.loads(str(incident.report))), self._situation(incident)
+            again = paragraph("Fires again. This ticket goes on, because it was closed only a short time ago.")
+            self._comment_once(item, ticket.key, (again, *report.document, *situation.document))
+        except (Gone, Full):
+            return False
+        self._records.opened(item, ticket.key, "reopened")
+        return True
+
+    def comment(self, item: Item) -> None:
+        """Add the comment once, whatever the ticket's state; a deleted or full ticket is replaced by another one."""
+        incident = self._records.ticketed(item)
+        try:
+            self._comment_once(item, incident.ticket_key, restore(item.payload["document"]))
+        except (Gone, Full) as error:
+            self._records.replace(item, incident, instead_of=incident.ticket_key if isinstance(error, Full) else None)
+            return
+        self._records.finish(item, "commented", incident.ticket_key)
+
+    def change(self, item: Item) -> None:
+        """Say how the incident stands. On a ticket that a person has closed this is said once, and then no more."""
+        incident = self._records.ticketed(item)
+        try:
+            ticket = self._port.read(incident.ticket_key)
+            if not ticket.done:
+                self._comment_once(item, ticket.key, restore(item.payload["document"]))
+            elif not ticket.wont_fix:
+                self._say_once(ticket.key, incident, "closed", _STILL_FIRING)
+        except Gone:
+            self._records.replace(item, incident)
+            return
+        except Full:
+            self._records.finish(item, "full", incident.ticket_key)
+            return
+        self._records.finish(item, "left alone" if ticket.done else "commented", ticket.key)
+
+    def close(self, item: Item) -> None:
+        """Comment and close; a ticket that a person has closed or deleted is left alone."""
+        incident = self._records.ticketed(item)
+        try:
+            ticket = self._port.read(incident.ticket_key)
+            if ticket.done and ticket.wont_fix:
+                self._records.finish(item, "left alone", ticket.key)
+                return
+            with suppress(Full):  # that it is closed says as much
+                self._comment_once(item, ticket.key, restore(item.payload["document"]))
+            self._records.hold(item)
+            self._port.close(ticket.key)
+        except Gone:
+            self._records.finish(item, "was deleted", incident.ticket_key)
+            return
+        self._records.finish(item, "closed", ticket.key)
+
+    def beside(self, item: Item) -> None:
+        """What stands beside a ticket and not in it: links and the text that had no room. Nothing waits for it."""
+        key, refused = item.payload["ticket"], []
+        try:
+            if (name := item.payload.get("file")) and f"{name}.txt" not in self._port.read(key).attachments:
+                self._port.attach(key, f"{name}.txt", item.payload["content"])
+            if (related := item.payload.get("related")) and not self._port.relate(key, related):
+                refused.append(f"no link to {related}")
+            self._port.link(key, [WebLink(*link) for link in item.payload.get("links", ())])
+        except Ambiguous as error:
+            raise Transient(str(error)) from error
+        except (Gone, Full, Permanent) as error:
+            # The links stand in the ticket's text as well, so that nothing is lost that a person would need.
+            refused.append(str(error))
+        self._records.finish(item, "completed", key, **({"refused": "; ".join(refused)} if refused else {}))
+
+    def sweep(self, item: Item) -> None:
+        """Two tickets after all: the elder stays, the younger is linked to it and closed as its duplicate."""
+        incident, round_ = self._records.incident(item), item.payload["round"]
+        if len(ours := self._ours(identity_of(incident))) > 1:
+            kept, *others = ours
+            for ticket in others:
+                self._merge(incident, ticket, kept)
+            self._records.opened(item, kept.key, "duplicate", closed=", ".join(ticket.key for ticket in others))
+            return
+        if round_ + 1 < len(SWEEP_AFTER_S):
+            raise Later(SWEEP_AFTER_S[round_ + 1], {**item.payload, "round": round_ + 1})
+        self._records.finish(item, "single", str(incident.ticket_key))
+
+    def _merge(self, incident: Incident, ticket: Ticket, kept: Ticket) -> None:
+        said = paragraph(
+            f"A duplicate of {kept.key}: Jira did not answer when that one was created, and its search did not find "
+            f"it. Everything goes on in {kept.key}."
+        )
+        try:
+            self._say_once(ticket.key, incident, f"duplicate-{kept.key}", (said,))
+            self._port.relate(ticket.key, kept.key, duplicate=True)
+            self._port.close(ticket.key)
+        except (Gone, Full):
+            pass  # then it does not disturb anybody
+
+    def _ours(self, identity: Identity) -> list[Ticket]:
+        """The tickets of this episode that we made: open ones first, then the oldest. A clone is none of them."""
+        found = []
+        for key in self._port.find(identity.label):
+            try:
+                ticket = self._port.read(key)
+            except Gone:
+                continue
+            if ticket.incident == identity.incident and identity.label in ticket.labels:
+                found.append(ticket)
+        return sorted(found, key=lambda ticket: (ticket.done, ticket.number))
+
+    def _comment_once(self, item: Item, key: str, document: Document) -> None:
+        incident = self._records.incident(item)
+        delivery = f"{identity_of(incident).label}-{item.id}"
+        if item.attempts > 1 and self._port.has_comment(key, delivery, since=item.created_at - CLOCKS_DIFFER_S):
+            return
+        self._records.hold(item)
+        self._say(key, document, delivery, item)
+
+    def _say_once(self, key: str, incident: Incident, what: str, document: Document) -> None:
+        """Say it, if it was not said since the incident began."""
+        delivery = f"{identity_of(incident).label}-{what}"
+        if not self._port.has_comment(key, delivery, since=float(str(incident.opened_at)) - CLOCKS_DIFFER_S):
+            self._say(key, document, delivery)
+
+    def _say(self, key: str, document: Document, delivery: str, item: Item | None = None) -> None:
+        try:
+            cut = self._port.comment(key, document, delivery)
+        except Ambiguous as error:
+            raise Transient(str(error)) from error
+        if cut and item is not None:
+            self._records.put_beside(item, key, {"file": delivery, "content": plain(document)})

@@ -1,0 +1,115 @@
+"""What is on disk about an incident's ticket: read before Jira is asked, written after it has answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, Engine, Row, select, update
+
+from alerting.receiver import audit, outbox
+from alerting.receiver.outbox import Item
+from alerting.receiver.schema import incidents
+from alerting.receiver.text import restore
+from alerting.receiver.ticket_port import Identity
+from alerting.receiver.tickets import enqueue, put_comment, put_open
+from alerting.receiver.worker import Permanent
+from handrail.clock import Clock
+from handrail.database import reading
+
+Incident = Row[tuple[object, ...]]
+
+
+def identity_of(incident: Incident) -> Identity:
+    """What the incident's ticket is found by."""
+    return Identity(str(incident.key), int(str(incident.episode)))
+
+
+class TicketRecords:
+    """Reads incidents, and finishes items in the transaction that records what was done. `count` is told what."""
+
+    def __init__(self, engine: Engine, clock: Clock, count: Callable[[str], None]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._count = count
+
+    def incident(self, item: Item) -> Incident:
+        """The incident that the item is about."""
+        with reading(self._engine).connect() as connection:
+            return connection.execute(select(incidents).where(incidents.c.id == item.payload["incident"])).one()
+
+    def ticketed(self, item: Item) -> Incident:
+        """The same, if it has a ticket; else Permanent."""
+        incident = self.incident(item)
+        if not incident.ticket_key:
+            raise Permanent("the incident has no ticket: the dead letter of its opening says why")
+        return incident
+
+    def former(self, incident: Incident) -> Incident | None:
+        """The newest episode before this one that ended and had a ticket."""
+        before = (incidents.c.key == incident.key) & (incidents.c.episode < incident.episode)
+        ended = (incidents.c.state == "resolved") & incidents.c.ticket_key.is_not(None)
+        query = select(incidents).where(before, ended).order_by(incidents.c.episode.desc()).limit(1)
+        with reading(self._engine).connect() as connection:
+            return connection.execute(query).first()
+
+    def hold(self, item: Item) -> None:
+        """Before every write to Jira: a worker that slept past its lease must not begin one."""
+        with self._engine.begin() as connection:
+            outbox.renew(connection, item, now=self._now())
+
+    def opened(
+        self,
+        item: Item,
+        key: str,
+        how: str,
+        *,
+        beside: dict[str, object] | None = None,
+        sweep_after_s: float = 0,
+        **detail: str,
+    ) -> None:
+        """The incident has this ticket now. `beside` is to be put beside it, and its double sought after a time."""
+        incident_id, now = item.payload["incident"], self._now()
+        with self._engine.begin() as connection:
+            connection.execute(update(incidents).where(incidents.c.id == incident_id).values(ticket_key=key))
+            if beside:
+                self._put_beside(connection, item, key, beside)
+            if sweep_after_s:
+                payload = {"incident": incident_id, "round": 0}
+                enqueue(connection, "sweep", f"sweep/{key}", payload, now + sweep_after_s)
+            self._record(connection, item, how, key, **detail)
+
+    def put_beside(self, item: Item, key: str, what: dict[str, object]) -> None:
+        """Ask for what stands beside the ticket."""
+        with self._engine.begin() as connection:
+            self._put_beside(connection, item, key, what)
+
+    def replace(self, item: Item, incident: Incident, *, instead_of: str | None = None) -> None:
+        """While the incident lasts: ask for a new ticket, and for the same comment on that one."""
+        incident_id, now = item.payload["incident"], self._now()
+        with self._engine.begin() as connection:
+            connection.execute(update(incidents).where(incidents.c.id == incident.id).values(ticket_key=None))
+            if incident.state == "firing":
+                put_open(connection, incident_id, now=now, instead_of=instead_of)
+                put_comment(connection, incident_id, restore(item.payload["document"]), now=now)
+            self._record(connection, item, "full" if instead_of else "was deleted", str(incident.ticket_key))
+
+    def finish(self, item: Item, what: str, key: str, **detail: str) -> None:
+        """The item is done."""
+        with self._engine.begin() as connection:
+            self._record(connection, item, what, key, **detail)
+
+    def _put_beside(self, connection: Connection, item: Item, key: str, what: dict[str, object]) -> None:
+        payload = {"incident": item.payload["incident"], "ticket": key, **what}
+        enqueue(connection, "beside", f"beside/{key}", payload, self._now())
+
+    def _record(self, connection: Connection, item: Item, what: str, key: str, **detail: str) -> None:
+        # After everything that was put into the outbox: who takes both locks takes them in this order.
+        outbox.finish(connection, item)
+        subject = f"incident/{item.payload['incident']}"
+        audit.append(
+            connection, self._now(), actor="handrail", action=f"ticket {what}", subject=subject, ticket=key, **detail
+        )
+        self._count(what.replace(" ", "_"))
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()

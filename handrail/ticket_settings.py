@@ -25,6 +25,12 @@ def _label(value: str) -> str:
     return value
 
 
+def _severities(value: dict[str, str]) -> dict[str, str]:
+    if unknown := sorted(value.keys() - {"critical", "warning"}):
+        raise ValueError(f"{unknown[0]!r} is no severity that opens tickets; there are: critical, warning")
+    return value
+
+
 Label = Annotated[str, AfterValidator(_label)]
 Text = Annotated[str, Field(min_length=1)]
 
@@ -40,7 +46,7 @@ class Jira(WithSecrets):
     token: Secret
     deployment: Literal["cloud", "datacenter"] = "cloud"
     labels: tuple[Label, ...] = ()
-    priority: dict[Literal["critical", "warning"], Text] = Field(default_factory=dict)
+    priority: Annotated[dict[str, Text], AfterValidator(_severities)] = Field(default_factory=dict)
     components: tuple[Text, ...] = ()
     assignee: dict[Name, Text] = Field(default_factory=dict)
     fields: dict[Text, JsonValue] = Field(default_factory=dict)

@@ -96,6 +96,7 @@ def of_receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port=None,
         switches={},
         prometheus=build_client(base_url="http://p", transport=httpx.MockTransport(lambda _: httpx.Response(503))),
+        exporter=build_client(base_url="http://e", transport=httpx.MockTransport(lambda _: httpx.Response(503))),
     )
     with TestClient(receiver.app) as client:
         yield client.get("/metrics").text

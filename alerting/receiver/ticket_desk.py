@@ -91,7 +91,7 @@ class TicketDesk:
         draft = Draft(
             identity=identity_of(incident),
             summary=report.summary,
-            document=(*report.document, *before, *situation.document, *report.after),
+            document=(*report.document, *before, *situation.document, *report.after, *self._records.anchor()),
             labels=report.labels,
             severity=report.severity,
             agent=report.agent,
@@ -138,6 +138,8 @@ class TicketDesk:
         try:
             self._comment_once(item, incident.ticket_key, restore(item.payload["document"]))
         except (Gone, Full) as error:
+            if item.payload.get("moved"):
+                raise Permanent(f"a new ticket could not take it either: {error}") from error
             self._records.replace(item, incident, instead_of=incident.ticket_key if isinstance(error, Full) else None)
             return
         self._records.finish(item, "commented", incident.ticket_key)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, Row, select, update
 from alerting.receiver import audit, outbox
 from alerting.receiver.outbox import Item
 from alerting.receiver.schema import incidents
-from alerting.receiver.text import restore
+from alerting.receiver.text import Document, paragraph, restore
 from alerting.receiver.ticket_port import Identity
 from alerting.receiver.tickets import enqueue, put_comment, put_open
 from alerting.receiver.worker import Permanent
@@ -52,6 +52,11 @@ class TicketRecords:
         with reading(self._engine).connect() as connection:
             return connection.execute(query).first()
 
+    def anchor(self) -> Document:
+        """The end of the audit log at this moment, which a ticket keeps out of the database's reach."""
+        head = audit.head(self._engine)
+        return (paragraph(f"audit {head.short}"),) if head else ()
+
     def hold(self, item: Item) -> None:
         """Before every write to Jira: a worker that slept past its lease must not begin one."""
         with self._engine.begin() as connection:
@@ -90,7 +95,7 @@ class TicketRecords:
             connection.execute(update(incidents).where(incidents.c.id == incident.id).values(ticket_key=None))
             if incident.state == "firing":
                 put_open(connection, incident_id, now=now, instead_of=instead_of)
-                put_comment(connection, incident_id, restore(item.payload["document"]), now=now)
+                put_comment(connection, incident_id, restore(item.payload["document"]), now=now, moved=True)
             self._record(connection, item, "full" if instead_of else "was deleted", str(incident.ticket_key))
 
     def finish(self, item: Item, what: str, key: str, **detail: str) -> None:

@@ -14,9 +14,14 @@ def put_open(connection: Connection, incident_id: int, *, now: float, instead_of
     _put(connection, "open", incident_id, {"instead_of": instead_of} if instead_of else {}, now)
 
 
-def put_comment(connection: Connection, incident_id: int, document: Document, *, now: float) -> None:
-    """Ask for a comment that must be on the incident's ticket whatever its state, in the caller's transaction."""
-    _put(connection, "comment", incident_id, {"document": dump(document)}, now)
+def put_comment(
+    connection: Connection, incident_id: int, document: Document, *, now: float, moved: bool = False
+) -> None:
+    """Ask for a comment that must be on the incident's ticket whatever its state, in the caller's transaction.
+
+    `moved`: the ticket it was for could not take it.
+    """
+    _put(connection, "comment", incident_id, {"document": dump(document), **({"moved": True} if moved else {})}, now)
 
 
 def put_change(connection: Connection, incident_id: int, document: Document, *, now: float) -> None:

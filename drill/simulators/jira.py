@@ -8,60 +8,37 @@ import itertools
 import re
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import replace
 from typing import Any, Literal
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from drill.simulators.jira_content import Jql, JqlError, content_problem, labels_problem, summary_problem
-from drill.simulators.wire import Faults, Refused, Request, Response, Router, answer, json_response, text_response
+from drill.simulators.jira_besides import Besides
+from drill.simulators.jira_comments import Comments
+from drill.simulators.jira_fields import ISSUE_TYPES, Fields, properties_problem
+from drill.simulators.jira_model import SITE, Issue, error, stamp
+from drill.simulators.jira_search import Search
+from drill.simulators.jira_workflow import apply, default_workflow, status_bean, transition_bean
+from drill.simulators.wire import (
+    Dropped,
+    Faults,
+    Refused,
+    Request,
+    Response,
+    Router,
+    answer,
+    json_response,
+    text_response,
+)
 from handrail.clock import Clock
 
-SITE = "https://example.atlassian.net"
-# id of the transition, name of the status, key, id and colour of the status category
-_WORKFLOW = (
-    ("11", "To Do", "new", 2, "blue-gray"),
-    ("21", "In Progress", "indeterminate", 4, "yellow"),
-    ("31", "Done", "done", 3, "green"),
-)
-_CATEGORY_NAMES = {"new": "To Do", "indeterminate": "In Progress", "done": "Done"}
-ISSUE_TYPES = ("Task", "Bug", "Story", "Incident")
-PRIORITIES = ("Highest", "High", "Medium", "Low", "Lowest")
-
-
-def stamp(moment: datetime) -> str:
-    """A time as Jira writes it."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}+0000"
-
-
-def error(status: int, *messages: str, **fields: str) -> Response:
-    """Jira's error body: general messages, and one message per field."""
-    return json_response({"errorMessages": list(messages), "errors": fields}, status)
-
-
-@dataclass
-class Issue:
-    """One issue; `description` and the bodies of `comments` are as they were sent (ADF, or wiki text)."""
-
-    id: str
-    key: str
-    summary: str
-    description: Any
-    labels: list[str]
-    created: datetime
-    status: str = "To Do"
-    status_category: str = "new"
-    comments: list[dict[str, Any]] = field(default_factory=list)
-    fields: dict[str, Any] = field(default_factory=dict)
-    properties: dict[str, Any] = field(default_factory=dict)
-    remote_links: list[dict[str, Any]] = field(default_factory=list)
+Lost = Literal["gateway", "late", "reset", "reset before"]
 
 
 class JiraSimulator:
     """A WSGI application with issues. It refuses what Jira refuses, so that a bad ticket fails a test.
 
-    `ambiguous` and `search_lag_s` give the two traps of Jira: a create that is stored though its answer is an error,
-    and a search that does not yet know the newest issues. Remove a field from `screen` to have it refused.
+    `ambiguous` and `search.lag_s` give the two traps of Jira: a create that is stored though its answer is an error,
+    and a search that does not yet know the newest issues. `fields` is its screen, `workflow` its transitions.
     """
 
     def __init__(
@@ -76,17 +53,37 @@ class JiraSimulator:
         self._lock = threading.RLock()
         self._numbers = itertools.count(1)
         self._ids = itertools.count(10_000)
-        self._ambiguous_left = 0
-        self._router = self._routes()
+        self._lost: list[Lost] = []
+        self._limits: list[tuple[str, dict[str, str]]] = []
         self.faults = Faults(lambda status: {"errorMessages": [f"simulated HTTP {status}"], "errors": {}})
         self.deployment: Literal["cloud", "datacenter"] = "cloud"
         self.issues: list[Issue] = []
-        self.search_lag_s = 0.0
-        self.screen = {"project", "issuetype", "summary", "description", "labels", "priority", "assignee", "duedate"}
+        self.fields = Fields(project)
+        self.workflow = default_workflow()
+        self.near_limit = False
+        self.comments = Comments(clock, self._found, self._new_id, self._person)
+        self.besides = Besides(clock, self._found, self._new_id, self._person)
+        self.search = Search(clock, project, lambda: self.issues, self._bean)
+        self._router = self._routes()
 
-    def ambiguous(self, count: int = 1) -> None:
-        """The next creates are stored, but their answer is a 504."""
-        self._ambiguous_left = count
+    def ambiguous(self, count: int = 1, how: Lost = "gateway") -> None:
+        """The next creates are stored, but answered by a 504 (`gateway`), too late, or by a `reset` connection.
+
+        With `reset before` the connection ends before anything is stored.
+        """
+        self._lost = [how] * count
+
+    def limit(self, *, under: str = "", count: int = 1, **headers: str) -> None:
+        """The next requests whose method and path contain `under` are answered 429 with these headers (`_` for `-`)."""
+        self._limits += [(under, {name.replace("_", "-"): value for name, value in headers.items()})] * count
+
+    def clone(self, key: str) -> Issue:
+        """As a person clones an issue: labels and texts are copied, properties are not."""
+        old = self.issue(key)
+        new = replace(old, id=self._new_id(), key=f"{self._project}-{next(self._numbers)}", labels=list(old.labels))
+        new.properties, new.comments, new.created = {}, [], self._clock.now()
+        self.issues.append(new)
+        return new
 
     def issue(self, key: str) -> Issue:
         """The issue of that key or id; KeyError if there is none."""
@@ -103,9 +100,30 @@ class JiraSimulator:
         if not request.path.startswith(f"/rest/api/{version}/"):
             return text_response("<html><body>Not found</body></html>", 404, "text/html")
         if not request.path.endswith("/serverInfo") and not self._authenticated(request):
-            return error(401, "Client must be authenticated to access this resource.")
+            refused = error(401, "Client must be authenticated to access this resource.")
+            return Response(401, refused.body, refused.headers | {"X-Seraph-LoginReason": "AUTHENTICATED_FAILED"})
         with self._lock:
-            return self._router(request)
+            if limited := self._limited(request):
+                return limited
+            return self._with_limits(self._router(request))
+
+    def _limited(self, request: Request) -> Response | None:
+        for number, (under, headers) in enumerate(self._limits):
+            if under in f"{request.method} {request.path}":
+                del self._limits[number]
+                body = {"errorMessages": ["Rate limit exceeded."], "errors": {}}
+                return json_response(body, 429, headers)
+        return None
+
+    def _with_limits(self, response: Response) -> Response:
+        """The headers of rate limits that come with every answer."""
+        headers = {"X-RateLimit-NearLimit": "true"} if self.near_limit else {}
+        if self.deployment == "datacenter":
+            headers |= {"retry-after": "0", "X-RateLimit-FillRate": "10", "X-RateLimit-Interval-Seconds": "1"}
+        return Response(response.status, response.body, response.headers | headers)
+
+    def _new_id(self) -> str:
+        return str(next(self._ids))
 
     def _authenticated(self, request: Request) -> bool:
         if self.deployment == "datacenter":
@@ -120,14 +138,18 @@ class JiraSimulator:
             root, one = f"/rest/api/{version}", f"/rest/api/{version}/issue/{{key}}"
             router.add("POST", f"{root}/issue", self._create)
             router.add("GET", f"{root}/issue/createmeta/{{project}}/issuetypes", self._issue_types)
+            router.add("GET", f"{root}/issue/createmeta/{{project}}/issuetypes/{{number}}", self._type_fields)
             router.add("GET", one, self._get)
             router.add("PUT", one, self._edit)
             router.add("GET", f"{one}/transitions", self._transitions)
             router.add("POST", f"{one}/transitions", self._transition)
-            router.add("GET", f"{one}/comment", self._comments)
+            router.add("GET", f"{one}/comment", self.comments.listed)
             router.add("POST", f"{one}/comment", self._comment)
-            router.add("GET", f"{one}/remotelink", self._remote_links)
-            router.add("POST", f"{one}/remotelink", self._remote_link)
+            router.add("GET", f"{root}/comment/{{number}}/properties/{{name}}", self._comment_property)
+            router.add("GET", f"{one}/remotelink", self.besides.remote_links)
+            router.add("POST", f"{one}/remotelink", self.besides.remote_link)
+            router.add("POST", f"{one}/attachments", self.besides.attach)
+            router.add("POST", f"{root}/issueLink", self.besides.issue_link)
             router.add("GET", f"{one}/properties/{{name}}", self._property)
             router.add("PUT", f"{one}/properties/{{name}}", self._set_property)
             router.add("GET", f"{root}/serverInfo", self._server_info)
@@ -136,8 +158,8 @@ class JiraSimulator:
             router.add("GET", f"{root}/field", lambda _: json_response([]))
             router.add("GET", f"{root}/search", self._search_old)
             router.add("POST", f"{root}/search", self._search_old)
-        router.add("POST", "/rest/api/3/search/jql", self._search)
-        router.add("GET", "/rest/api/3/search/jql", self._search)
+        router.add("POST", "/rest/api/3/search/jql", self.search.cloud)
+        router.add("GET", "/rest/api/3/search/jql", self.search.cloud)
         return router
 
     def _found(self, key: str) -> Issue:
@@ -152,11 +174,16 @@ class JiraSimulator:
         fields = body.get("fields") or {}
         if body.get("update"):
             return error(400, "update is not simulated on create")
+        lost = self._lost.pop(0) if self._lost else None
+        if lost == "reset before":
+            raise Dropped
         number = next(self._numbers)  # taken before anything is checked: a refused create uses up a number, as in Jira
-        if problems := self._problems(fields, creating=True):
+        if problems := self.fields.problems(fields, cloud=self._is_cloud, creating=True):
             return error(400, **problems)
+        if problem := properties_problem(body.get("properties")):
+            return error(400, properties=problem)
         issue = Issue(
-            id=str(next(self._ids)),
+            id=self._new_id(),
             key=f"{self._project}-{number}",
             summary=fields["summary"],
             description=fields.get("description"),
@@ -166,33 +193,22 @@ class JiraSimulator:
             properties={item["key"]: item["value"] for item in body.get("properties") or []},
         )
         self.issues.append(issue)
-        if self._ambiguous_left > 0:
-            self._ambiguous_left -= 1
+        if lost == "reset":
+            raise Dropped
+        if lost is not None:
             return text_response("<html><body>504 Gateway Time-out</body></html>", 504, "text/html")
         return json_response({"id": issue.id, "key": issue.key, "self": self._self(issue)}, 201)
 
-    def _problems(self, fields: dict[str, Any], *, creating: bool = False) -> dict[str, str]:
-        off = "Field '{}' cannot be set. It is not on the appropriate screen, or unknown."
-        found: dict[str, str | None] = {name: off.format(name) for name in fields if name not in self.screen}
-        if creating:
-            project, kind = fields.get("project") or {}, fields.get("issuetype") or {}
-            if self._project not in (project.get("key"), project.get("id")):
-                found["project"] = "valid project is required"
-            if kind.get("name") not in ISSUE_TYPES and kind.get("id") not in [str(n) for n in range(len(ISSUE_TYPES))]:
-                found["issuetype"] = "Specify a valid issue type"
-        if "summary" in fields or creating:
-            found["summary"] = summary_problem(fields.get("summary"))
-        if fields.get("description") is not None:
-            found["description"] = content_problem(fields["description"], document=self.deployment == "cloud")
-        if "labels" in fields and "labels" in self.screen:
-            found["labels"] = labels_problem(fields["labels"])
-        if "priority" in fields and (fields["priority"] or {}).get("name") not in PRIORITIES:
-            found["priority"] = "The priority selected is invalid."
-        return {name: text for name, text in found.items() if text}
+    @property
+    def _is_cloud(self) -> bool:
+        return self.deployment == "cloud"
 
     def _get(self, request: Request, key: str) -> Response:
         issue = self._found(key)
-        return json_response(self._bean(issue, request.query.get("fields", "*all").split(",")))
+        bean = self._bean(issue, request.query.get("fields", "*all").split(","))
+        wanted = set(filter(None, request.query.get("properties", "").split(",")))
+        shown = {name: value for name, value in issue.properties.items() if name in wanted}
+        return json_response(bean | ({"properties": shown} if wanted else {}))
 
     def _edit(self, request: Request, key: str) -> Response:
         issue = self._found(key)
@@ -206,7 +222,8 @@ class JiraSimulator:
             labels = [label for label in labels if label != operation.get("remove")]
             if "add" in operation and operation["add"] not in labels:
                 labels.append(operation["add"])
-        if problems := self._problems(fields | {"labels": labels}):
+        changed = fields | ({"labels": labels} if "labels" in {*fields, *update} else {})
+        if problems := self.fields.problems(changed, cloud=self._is_cloud, creating=False):
             return error(400, **problems)
         issue.labels = labels
         issue.summary = fields.get("summary", issue.summary)
@@ -214,57 +231,22 @@ class JiraSimulator:
         issue.fields |= fields
         return Response(204)
 
-    def _transitions(self, _: Request, key: str) -> Response:
+    def _transitions(self, request: Request, key: str) -> Response:
         self._found(key)
-        flags = {"hasScreen": False, "isGlobal": True, "isInitial": False, "isConditional": False, "isLooped": False}
-        known = [{"id": row[0], "name": row[1], "to": self._status(row[1])} | flags for row in _WORKFLOW]
+        with_fields = "transitions.fields" in request.query.get("expand", "")
+        known = [transition_bean(each, with_fields=with_fields) for each in self.workflow]
         return json_response({"expand": "transitions", "transitions": known})
 
     def _transition(self, request: Request, key: str) -> Response:
-        issue = self._found(key)
         body = request.json if isinstance(request.json, dict) else {}
-        wanted = str((body.get("transition") or {}).get("id"))
-        row = next((row for row in _WORKFLOW if row[0] == wanted), None)
-        if row is None:
-            return error(400, f"It is not possible to perform the transition with the id {wanted} on this issue.")
-        if body.get("fields"):
-            return error(400, **{name: f"Field '{name}' cannot be set. It is unknown." for name in body["fields"]})
-        if body.get("update"):
-            return error(400, "update is not simulated on a transition")
-        issue.status, issue.status_category = row[1], row[2]
-        return Response(204)
-
-    def _comments(self, request: Request, key: str) -> Response:
-        issue = self._found(key)
-        rows = issue.comments[::-1] if request.query.get("orderBy", "").startswith("-") else issue.comments
-        start, limit = int(request.query.get("startAt", 0)), int(request.query.get("maxResults", 100))
-        with_properties = "properties" in request.query.get("expand", "")
-        shown = [self._comment_bean(issue, row, properties=with_properties) for row in rows[start : start + limit]]
-        page = {"startAt": start, "maxResults": limit, "total": len(rows), "comments": shown}
-        return json_response(page)
+        return apply(self._found(key), self.workflow, body)
 
     def _comment(self, request: Request, key: str) -> Response:
-        issue = self._found(key)
-        body = request.json if isinstance(request.json, dict) else {}
-        if problem := content_problem(body.get("body"), document=self.deployment == "cloud"):
-            return error(400, comment=problem)
-        row = {"id": str(next(self._ids)), "body": body["body"], "created": stamp(self._clock.now())}
-        row["properties"] = body.get("properties") or []
-        issue.comments.append(row)
-        return json_response(self._comment_bean(issue, row, properties=True), 201)
+        return self.comments.add(request, key, cloud=self._is_cloud)
 
-    def _remote_links(self, _: Request, key: str) -> Response:
-        return json_response(self._found(key).remote_links)
-
-    def _remote_link(self, request: Request, key: str) -> Response:
-        issue, link = self._found(key), request.json
-        if not isinstance(link, dict) or not {"url", "title"} <= set(link.get("object") or {}):
-            return error(400, object="'url' and 'title' are required.")
-        old = [row for row in issue.remote_links if link.get("globalId") and row.get("globalId") == link["globalId"]]
-        number = old[0]["id"] if old else next(self._ids)
-        issue.remote_links = [row for row in issue.remote_links if row not in old] + [link | {"id": number}]
-        found = {"id": number, "self": f"{self._self(issue)}/remotelink/{number}"}
-        return json_response(found, 200 if old else 201)
+    def _comment_property(self, _: Request, number: str, name: str) -> Response:
+        rows = [row for issue in self.issues for row in issue.comments if row["id"] == number]
+        return self.comments.property(rows[0], name) if rows else error(404, "The comment does not exist.")
 
     def _property(self, _: Request, key: str, name: str) -> Response:
         issue = self._found(key)
@@ -278,54 +260,10 @@ class JiraSimulator:
         issue.properties[name] = request.json
         return Response(200 if known else 201)
 
-    def _search(self, request: Request) -> Response:
-        query = dict(request.query) if request.method == "GET" else dict(request.json or {})
-        known = {"jql", "fields", "maxResults", "nextPageToken", "reconcileIssues", "properties", "expand"}
-        if unknown := set(query) - known - {"fieldsByKeys"}:
-            return error(400, f"Unrecognized field {sorted(unknown)[0]!r}")
-        names = query.get("fields") or ["id"]
-        names = names.split(",") if isinstance(names, str) else list(names)
-        found = self._matching(str(query.get("jql") or ""), {str(i) for i in query.get("reconcileIssues") or []})
-        start, limit = int(query.get("nextPageToken") or 0), int(query.get("maxResults") or 50)
-        page = found[start : start + limit]
-        beans = [{"id": issue.id} if names == ["id"] else self._bean(issue, names) for issue in page]
-        result: dict[str, Any] = {"issues": beans, "isLast": start + limit >= len(found)}
-        if not result["isLast"]:
-            result["nextPageToken"] = str(start + limit)
-        return json_response(result)
-
     def _search_old(self, request: Request) -> Response:
-        if self.deployment == "cloud":
+        if self._is_cloud:
             return error(410, "The requested API has been removed. Please migrate to the /rest/api/3/search/jql API.")
-        query = dict(request.query) if request.method == "GET" else dict(request.json or {})
-        names = query.get("fields") or ["*all"]
-        names = names.split(",") if isinstance(names, str) else list(names)
-        found = self._matching(str(query.get("jql") or ""), set())
-        start, limit = int(query.get("startAt") or 0), int(query.get("maxResults") or 50)
-        page = [self._bean(issue, names) for issue in found[start : start + limit]]
-        return json_response({"startAt": start, "maxResults": limit, "total": len(found), "issues": page})
-
-    def _matching(self, text: str, reconciled: set[str]) -> list[Issue]:
-        try:
-            jql = Jql(text)
-        except JqlError as problem:
-            raise Refused(error(400, str(problem))) from problem
-        visible_until = self._clock.now() - timedelta(seconds=self.search_lag_s)
-        known = [issue for issue in self.issues if issue.created <= visible_until or issue.id in reconciled]
-        found = [issue for issue in known if jql.matches(self._facts(issue))]
-        return found[::-1] if jql.newest_first else found
-
-    def _facts(self, issue: Issue) -> dict[str, frozenset[str]]:
-        category = {issue.status_category, _CATEGORY_NAMES[issue.status_category].lower()}
-        key = frozenset({issue.key.lower(), issue.id})
-        return {
-            "project": frozenset({self._project.lower()}),
-            "labels": frozenset(label.lower() for label in issue.labels),
-            "status": frozenset({issue.status.lower()}),
-            "statuscategory": frozenset(category),
-            "key": key,
-            "issuekey": key,
-        }
+        return self.search.data_center(request)
 
     def _self(self, issue: Issue) -> str:
         return f"{SITE}/rest/api/{'3' if self.deployment == 'cloud' else '2'}/issue/{issue.id}"
@@ -335,32 +273,16 @@ class JiraSimulator:
             "summary": issue.summary,
             "description": issue.description,
             "labels": issue.labels,
-            "status": self._status(issue.status),
+            "status": status_bean(issue.status, issue.status_category),
             "created": stamp(issue.created),
             "project": {"id": "10000", "key": self._project, "name": self._project},
             "issuetype": {"id": "10001", "name": issue.fields["issuetype"].get("name", "Task"), "subtask": False},
-            "resolution": {"name": "Done"} if issue.status_category == "done" else None,
+            "resolution": {"name": issue.resolution or "Done"} if issue.status_category == "done" else None,
+            "attachment": [self.besides.attachment_bean(*pair) for pair in issue.attachments.items()],
         }
         if not {"*all", "*navigable"} & set(names):
             fields = {name: value for name, value in fields.items() if name in names}
         return {"expand": "", "id": issue.id, "key": issue.key, "self": self._self(issue), "fields": fields}
-
-    def _status(self, name: str) -> dict[str, Any]:
-        number, _, key, category, colour = next(row for row in _WORKFLOW if row[1] == name)
-        return {
-            "self": f"{SITE}/rest/api/3/status/100{number}",
-            "description": "",
-            "iconUrl": f"{SITE}/",
-            "name": name,
-            "id": f"100{number}",
-            "statusCategory": {
-                "self": f"{SITE}/rest/api/3/statuscategory/{category}",
-                "id": category,
-                "key": key,
-                "colorName": colour,
-                "name": _CATEGORY_NAMES[key],
-            },
-        }
 
     def _person(self) -> dict[str, Any]:
         person = {"self": f"{SITE}/user", "displayName": "Handrail", "active": True, "timeZone": "Etc/UTC"}
@@ -368,17 +290,20 @@ class JiraSimulator:
             return person | {"name": "handrail", "key": "handrail", "emailAddress": self._user}
         return person | {"accountId": "5b10a2844c20165700ede21g", "accountType": "app", "emailAddress": self._user}
 
-    def _comment_bean(self, issue: Issue, row: dict[str, Any], *, properties: bool) -> dict[str, Any]:
-        people = {"author": self._person(), "updateAuthor": self._person()}
-        shown = {"self": f"{self._self(issue)}/comment/{row['id']}", "id": row["id"], "body": row["body"]} | people
-        shown |= {"created": row["created"], "updated": row["created"], "jsdPublic": True}
-        return shown | ({"properties": row["properties"]} if properties and row["properties"] else {})
-
     def _issue_types(self, _: Request, project: str) -> Response:
         if project != self._project:
             return error(404, f"No project could be found with key '{project}'.")
         rows = [{"id": str(n), "name": name, "subtask": False} for n, name in enumerate(ISSUE_TYPES)]
-        return json_response({"startAt": 0, "maxResults": 50, "total": len(rows), "issueTypes": rows})
+        return self._page(rows, "issueTypes")
+
+    def _type_fields(self, _: Request, project: str, number: str) -> Response:
+        if project != self._project or number not in [str(n) for n in range(len(ISSUE_TYPES))]:
+            return error(404, "No such issue type in this project.")
+        return self._page(self.fields.beans(), "fields")
+
+    def _page(self, rows: list[dict[str, Any]], name: str) -> Response:
+        page = {"startAt": 0, "maxResults": 50, "total": len(rows)}
+        return json_response(page | ({name: rows} if self._is_cloud else {"isLast": True, "values": rows}))
 
     def _project_found(self, _: Request, project: str) -> Response:
         if project != self._project:

@@ -36,7 +36,7 @@ def content_problem(value: Any, *, document: bool) -> str | None:
     if not document:
         if not isinstance(value, str):
             return "Operation value must be a string"
-        return "CONTENT_LIMIT_EXCEEDED" if len(value) > CONTENT_LIMIT else None
+        return "CONTENT_LIMIT_EXCEEDED" if _length(value) > CONTENT_LIMIT else None
     if not isinstance(value, dict) or value.get("type") != "doc":
         return "Operation value must be an Atlassian Document (see the Atlassian Document Format)"
     if value.get("version") != 1 or not isinstance(value.get("content"), list):
@@ -45,7 +45,11 @@ def content_problem(value: Any, *, document: bool) -> str | None:
         return "INVALID_INPUT"
     if not all(map(_node_is_sound, value["content"])):
         return "INVALID_INPUT"
-    return "CONTENT_LIMIT_EXCEEDED" if len(json.dumps(value)) > CONTENT_LIMIT else None
+    return "CONTENT_LIMIT_EXCEEDED" if _length(json.dumps(value, ensure_ascii=False)) > CONTENT_LIMIT else None
+
+
+def _length(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _node_is_sound(node: Any) -> bool:

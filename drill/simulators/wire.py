@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ _REASONS = {
     408: "Request Timeout",
     409: "Conflict",
     410: "Gone",
+    413: "Payload Too Large",
     429: "Too Many Requests",
     500: "Internal Server Error",
     502: "Bad Gateway",
@@ -76,6 +78,10 @@ class Refused(Exception):
     def __init__(self, response: Response) -> None:
         super().__init__(f"HTTP {response.status}")
         self.response = response
+
+
+class Dropped(Exception):
+    """Ends a handler by ending the connection, without an answer."""
 
 
 def json_response(body: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -194,6 +200,10 @@ def answer(
         response = handler(request)
     except Refused as refused:
         response = refused.response
+    except Dropped:
+        _reset(environ["handrail.connection"])
+        # What wsgiref takes for a client that went away, and says nothing about.
+        raise ConnectionResetError from None
     except Exception:
         # A simulator that breaks must be seen as a fault of the simulator, not as one of the simulated service.
         _log.exception("simulator_failed", method=request.method, path=request.path)
@@ -201,6 +211,12 @@ def answer(
     headers = {"Content-Length": str(len(response.body))} | response.headers
     start_response(f"{response.status} {_REASONS.get(response.status, 'Unknown')}", list(headers.items()))
     return [response.body]
+
+
+def _reset(connection: socket.socket) -> None:
+    """End the connection as a machine does that goes down: without the rest of what was to be said."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.shutdown(socket.SHUT_RDWR)
 
 
 def _request(environ: WSGIEnvironment) -> Request:
@@ -235,6 +251,10 @@ class _ThreadingServer(ThreadingMixIn, WSGIServer):
 
 
 class _QuietHandler(WSGIRequestHandler):
+    def get_environ(self) -> dict[str, Any]:
+        """With the connection, so that an application can drop it."""
+        return super().get_environ() | {"handrail.connection": self.connection}
+
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: each simulator keeps what matters as its state."""
 

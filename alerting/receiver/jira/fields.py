@@ -42,7 +42,7 @@ def fields_of(draft: Draft, settings: Jira, description: object) -> dict[str, An
         "description": description,
         "labels": list(dict.fromkeys((*draft.labels, *settings.labels, draft.identity.label))),
     }
-    if priority := settings.priority.get(draft.severity or ""):  # type: ignore[call-overload]
+    if priority := settings.priority.get(draft.severity or ""):
         found["priority"] = by_name(priority)
     if assignee := assignee_of(draft, settings):
         found["assignee"] = {"accountId" if settings.deployment == "cloud" else "name": assignee}

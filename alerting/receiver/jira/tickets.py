@@ -17,7 +17,9 @@ from alerting.receiver.jira.transitions import body_of, candidates, category_of
 from alerting.receiver.markup import Rendered, render
 from alerting.receiver.text import Document, paragraph
 from alerting.receiver.ticket_port import Created, Draft, Gone, Identity, Refused, Ticket, WebLink
+from alerting.receiver.worker import Transient
 from handrail.clock import Clock
+from handrail.logs import Logger
 from handrail.ticket_settings import Jira
 
 PROPERTY, DELIVERY = "handrail", "handrail.delivery"
@@ -202,3 +204,17 @@ class JiraTickets:
 
     def _render(self, document: Document, name: str) -> Rendered:
         return render(document, cloud=self._cloud, name=name)
+
+
+def say_missing_fields(tickets: JiraTickets, logger: Logger) -> None:
+    """Log what this project requires and nothing fills, before the first ticket is refused for it."""
+    try:
+        missing = tickets.required()
+    except Refused as error:
+        logger.error("jira_field_missing", error=str(error))
+    except (Gone, Transient) as error:
+        # Nothing is known then; a ticket that is refused says it.
+        logger.info("jira_fields_unknown", error=str(error))
+    else:
+        for each in missing:
+            logger.error("jira_field_missing", error=each.missing_text())

@@ -85,6 +85,21 @@ class Bench:
         self.receiver = self.assemble()
         self.client = TestClient(self.receiver.app)
 
+    def configure_jira(self, **changes: Any) -> None:
+        """Start again with other settings of tickets.jira, on the same database."""
+        jira = self.settings.tickets.jira
+        assert jira is not None
+        tickets = self.settings.tickets.model_copy(update={"jira": jira.model_copy(update=changes)})
+        self.settings = self.settings.model_copy(update={"tickets": tickets})
+        self.restart()
+
+    def on(self, deployment: str) -> Bench:
+        """This bench, with a Jira of that kind."""
+        if deployment == "datacenter":
+            self.jira.deployment = "datacenter"
+            self.configure_jira(deployment="datacenter", user=None)
+        return self
+
     def alert(self, body: dict[str, Any] | bytes, token: str = TOKENS["webhook"]) -> httpx.Response:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         return self.client.post("/v1/alerts", content=raw, headers={"authorization": f"Bearer {token}"})

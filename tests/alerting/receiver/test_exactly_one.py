@@ -64,7 +64,7 @@ def _disturb(bench, step: str) -> None:
     elif step == "up":
         jira.faults.clear()
     elif step == "lag":
-        jira.search_lag_s = 30
+        jira.search.lag_s = 30
 
 
 @pytest.mark.parametrize("lane", ["tickets", "kills"])

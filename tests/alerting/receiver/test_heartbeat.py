@@ -175,7 +175,7 @@ def test_the_beat_follows_a_real_alertmanager(own_alertmanager: Path, tmp_path: 
     render(settings, tmp_path, SecretFiles.of(settings, lambda _, secret: secret.file or tmp_path))
     hurry(tmp_path / "alertmanager.yml")
     with build_client() as client:
-        receiver = assemble(settings, clock=SystemClock(), port=None, switches={}, prometheus=client)
+        receiver = assemble(settings, clock=SystemClock(), port=None, switches={}, prometheus=client, exporter=client)
         intake = receiver.intake
         heart = Heart(
             url,

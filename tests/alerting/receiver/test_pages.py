@@ -35,7 +35,8 @@ def answers(request: httpx.Request) -> httpx.Response:
 def client(bench) -> TestClient:
     """The pages in front of that Prometheus."""
     prometheus = build_client(base_url="http://p", transport=httpx.MockTransport(answers))
-    receiver = assemble(bench.settings, clock=bench.clock, port=None, switches=bench.switches, prometheus=prometheus)
+    asked = {"prometheus": prometheus, "exporter": prometheus}
+    receiver = assemble(bench.settings, clock=bench.clock, port=None, switches=bench.switches, **asked)
     yield TestClient(receiver.app, follow_redirects=False)
     receiver.engine.dispose()
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerting.receiver import text
+from alerting.receiver import markup, text
 
 HOSTILE = [
     "[~accountid:5b10] @all <!channel>",
@@ -34,9 +34,9 @@ def document(said: str) -> text.Document:
 @pytest.mark.parametrize("said", HOSTILE)
 def test_adf_follows_the_schema_and_holds_only_text(said, contracts):
     """Valid against Atlassian's schema, short enough, and without any node we did not make."""
-    adf = text.to_adf(document(said))
+    adf = markup.render(document(said), cloud=True).body
     jsonschema.validate(adf, json.loads((contracts / "jira" / "adf-full.schema.json").read_text()))
-    assert len(json.dumps(adf)) <= text.MAX_DOCUMENT
+    assert len(json.dumps(adf, ensure_ascii=False)) <= markup.MAX_DOCUMENT
     assert set(_types(adf)) <= {"doc", "paragraph", "bulletList", "listItem", "text", "codeBlock", "strong", "link"}
 
 
@@ -44,20 +44,20 @@ def test_adf_follows_the_schema_and_holds_only_text(said, contracts):
 @given(st.text(max_size=3000))
 def test_no_text_makes_a_node_or_an_empty_text(said):
     """Whatever is said: no empty text node, nothing too long, and the same kinds of nodes."""
-    adf = text.to_adf(document(said))
-    assert len(json.dumps(adf)) <= text.MAX_DOCUMENT
+    adf = markup.render(document(said), cloud=True).body
+    assert len(json.dumps(adf, ensure_ascii=False)) <= markup.MAX_DOCUMENT
     assert all(node["text"] for node in _nodes(adf) if node.get("type") == "text")
 
 
 @pytest.mark.parametrize("said", HOSTILE)
 def test_wiki_text_is_inert(said):
     """Only our own two noformat marks remain, and nothing outside them has a meaning."""
-    wiki = text.to_wiki(document(said))
+    wiki = markup.render(document(said), cloud=False).body
     assert wiki.count("{noformat}") == 2
     outside = wiki.split("{noformat}")[0]
     assert "[~" not in outside.replace("\\[\\~", "")
     assert "!http" not in outside.replace("\\!http", "")
-    assert len(wiki) <= text.MAX_DOCUMENT
+    assert len(wiki) <= markup.MAX_DOCUMENT
 
 
 def test_a_summary_is_one_short_line():

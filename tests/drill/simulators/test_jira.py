@@ -166,7 +166,7 @@ def test_bad_fields_are_refused(client, field, value):
 
 def test_field_off_the_screen(jira, client):
     """An optional field that is not on the screen is refused, and the issue is made without it."""
-    jira.screen.remove("priority")
+    jira.fields.screen.remove("priority")
     assert list(create(client, priority={"name": "High"}).json()["errors"]) == ["priority"]
     assert create(client).status_code == 201
 
@@ -199,7 +199,7 @@ def test_queries_that_are_not_understood(client, jql):
 
 def test_search_lags(jira, client, clock):
     """A search does not know the newest issues yet, unless their ids are named."""
-    jira.search_lag_s = 30
+    jira.search.lag_s = 30
     made = create(client).json()
     assert client.post("/search/jql", json={"jql": "project = OPS"}).json()["issues"] == []
     reconciled = {"jql": "project = OPS", "reconcileIssues": [int(made["id"])]}

@@ -202,11 +202,11 @@ def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C."""
     clock = SystemClock()
     jira = settings.tickets.jira
-    port = JiraTickets(jira, clock) if jira else None
+    tickets = JiraTickets(jira, clock) if jira else None
     receiver = assemble(
         settings,
         clock=clock,
-        port=port,
+        port=tickets,
         switches=build_switches(settings, clock),
         prometheus=build_client(base_url=f"http://{settings.prometheus.listen}", timeout_s=3),
         exporter=build_client(base_url=f"http://{settings.exporter.listen}", timeout_s=3),
@@ -219,8 +219,8 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     threads = [threading.Thread(target=loop, args=(stop,), name=name) for name, loop in loops.items()]
-    if port is not None:
-        threads.append(threading.Thread(target=say_missing_fields, args=(port, logs.get_logger("receiver"))))
+    if tickets is not None:
+        threads.append(threading.Thread(target=say_missing_fields, args=(tickets, logs.get_logger("receiver"))))
     for thread in threads:
         thread.start()
     try:

@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 import _jsonnet
 import yaml
 
+from alerting import optional_limits
 from alerting.notifications import times, ways
+from alerting.optional_limits import plain as _plain
 from alerting.outputs.documents import Documents, Output
 from alerting.outputs.prometheus import PrometheusFiles
 from alerting.secret_files import SecretFiles
@@ -119,6 +121,7 @@ def _sla(name: str, sla: Sla) -> dict[str, object]:
             "baselineDays": sla.tokens.baseline_days,
             "minTokens": sla.tokens.min_tokens,
             "for": format_duration(sla.tokens.for_),
+            "perCall": sla.tokens.per_call,
         },
         "handoff": {
             "percent": format_ratio(sla.handoff.min_confidence),
@@ -148,6 +151,9 @@ def _sla(name: str, sla: Sla) -> dict[str, object]:
             "tokens": sla.runaway.tokens,
         },
         "objective": _objective(sla.objective),
+        "percentiles": optional_limits.percentiles(sla.percentiles),
+        "slowdown": optional_limits.slowdown(sla.slowdown),
+        "cost": optional_limits.cost(sla.cost),
     }
 
 
@@ -184,11 +190,6 @@ def _objective(objective: Objective) -> dict[str, object]:
             for rate, factor in objective.burn_rates()
         ],
     }
-
-
-def _plain(value: Decimal) -> str:
-    """`0.30` as `0.3` and `3E+2` as `300`: the digits PromQL reads, without a float in between."""
-    return f"{value.normalize():f}"
 
 
 class _Dumper(yaml.SafeDumper):

@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from alerting.alert_rules import AlertRule
-from handrail.quantities import format_duration, format_ratio
+from handrail.quantities import format_dollars, format_duration, format_ratio
 from handrail.settings import Settings
 from handrail.sla import Objective, Sla
 
@@ -52,12 +52,54 @@ def _error_ratio(sla: Sla, _: Mapping[str, str]) -> str:
 
 def _tokens(sla: Sla, labels: Mapping[str, str]) -> str:
     tokens = sla.tokens
+    if labels.get("limit") == "per_call" and tokens.per_call is not None:
+        lasting = f", and has for {_time(tokens.for_)}" if tokens.for_ else ""
+        return f"a call of the last hour used, on average, more than {tokens.per_call:,} tokens{lasting}"
     what = "the last hour used" if labels.get("per") == "hour" else "a call of the last hour used, on average,"
     lasting = f", and has for {_time(tokens.for_)}" if tokens.for_ else ""
     return (
         f"{what} over {format_ratio(tokens.increase)} more tokens than is usual at this hour (the middle of the last "
         f"{tokens.baseline_days} days){lasting}, unless {tokens.min_tokens:,} tokens an hour or fewer are usual"
     )
+
+
+def _latency(sla: Sla, labels: Mapping[str, str]) -> str:
+    if labels.get("limit") == "usual" and (usual := sla.slowdown):
+        return (
+            f"the calls of the last {_time(usual.window)}, at least {usual.min_calls} of them, took on average over "
+            f"{format_ratio(usual.increase)} longer than is usual at this hour (the middle of the last "
+            f"{usual.baseline_days} days)"
+        )
+    percentiles = sla.percentiles
+    limit = (
+        next((one for one in percentiles.limits() if one.name == labels.get("limit")), None) if percentiles else None
+    )
+    if percentiles is None or limit is None:
+        return "never: it is off"
+    return (
+        f"more than {format_ratio(limit.share)} of the calls of the last {_time(percentiles.window)} took longer than "
+        f"{_time(limit.threshold)}, of at least {percentiles.min_calls} calls"
+    )
+
+
+def _cost(sla: Sla, labels: Mapping[str, str]) -> str:
+    cost, per = sla.cost, labels.get("per")
+    if cost is None:
+        return "never: it is off"
+    if per == "day" and cost.per_day is not None:
+        return f"the last 24 hours cost more than {format_dollars(cost.per_day)}, as far as that is known"
+    increase = cost.increase if per == "window" else cost.per_call_increase
+    what = "an agent" if per == "window" else "a call, on average,"
+    return (
+        f"{what} cost over {format_ratio(increase or Decimal())} more in the last {_time(cost.window)} than in the "
+        f"{_time(cost.window)} before, unless that was {format_dollars(cost.min_cost)} or less"
+    )
+
+
+def _baseline(_: Sla, labels: Mapping[str, str]) -> str:
+    if labels.get("baseline") == "cost":
+        return "the cost of two whole windows is not known, for an hour at least"
+    return "fewer than three days are known of how long calls take at this hour, for an hour at least"
 
 
 def _budget(sla: Sla, labels: Mapping[str, str]) -> str:
@@ -129,6 +171,9 @@ _SENTENCES: Mapping[str, Sentence] = {
     "AgentSilent": _silent,
     "AgentLowConfidence": _confidence,
     "AgentHandoffsRising": _handoffs,
+    "AgentLatencyHigh": _latency,
+    "AgentCostHigh": _cost,
+    "AgentBaselineNotReady": _baseline,
 }
 
 

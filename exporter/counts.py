@@ -23,10 +23,13 @@ _REASON, _TOOL = ("reason",), ("tool",)
 
 
 def duration_bounds(settings: Settings) -> tuple[float, ...]:
-    """Upper bounds of the duration histogram: a usual ladder and every latency threshold."""
+    """Upper bounds of the duration histogram: a usual ladder, every latency threshold and every percentile's limit."""
     ladder = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
-    thresholds = (sla.latency.threshold.total_seconds() for sla in settings.slas.values())
-    return tuple(sorted({*ladder, *thresholds}))
+    thresholds = (sla.latency.threshold for sla in settings.slas.values())
+    limits = (
+        limit.threshold for sla in settings.slas.values() if sla.percentiles for limit in sla.percentiles.limits()
+    )
+    return tuple(sorted({*ladder, *(bound.total_seconds() for bound in (*thresholds, *limits))}))
 
 
 def confidence_bounds(settings: Settings) -> tuple[float, ...]:
@@ -69,6 +72,8 @@ class Counts:
         self._count_tokens(call, model)
         if call.cost_usd:
             self._count("cost_usd", agent, float(call.cost_usd))
+        elif call.cost_usd is None and not call.cached:
+            self._count("calls_without_cost", agent)
         if call.attempts:
             self._count("attempts", agent, call.attempts)
         if call.tool_calls or call.tool_errors:

@@ -22,6 +22,7 @@ AGENT_COUNTERS = (
     Family("tokens", "Tokens of agent calls; estimates are guesses of the source.", ("model", "token_type", "basis")),
     Family("calls_without_usage", "Agent calls whose source told no token usage."),
     Family("cost_usd", "Cost of agent calls in US dollars, as estimated by the source."),
+    Family("calls_without_cost", "Agent calls whose source told no cost."),
     Family("tool_calls", "Tool calls that agents made, by tool.", ("tool",)),
     Family("tool_errors", "Tool calls that failed, by tool.", ("tool",)),
     Family("attempts", "Attempts at the provider that agent calls took, retries and fallbacks included."),

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from handrail.quantities import parse_duration, parse_ratio, parse_size
+from handrail.quantities import Dollars, parse_dollars, parse_duration, parse_ratio, parse_size
 from handrail.secret import Secret
 
 NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
@@ -45,10 +45,26 @@ def _size(value: object) -> object:
     raise ValueError(f"{value!r} has no unit; write a size such as 512MiB, 1GiB")
 
 
+def _dollars(value: object) -> object:
+    if isinstance(value, Dollars):
+        return value
+    if isinstance(value, str):
+        return parse_dollars(value)
+    raise ValueError(f"{value!r} has no currency; write an amount such as 20 USD")
+
+
+def _off(value: object) -> object:
+    """YAML reads a bare `off` as false."""
+    return None if value is False or value == "off" else value
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 PositiveDuration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
 Ratio = Annotated[Decimal, BeforeValidator(_ratio)]
 Size = Annotated[int, BeforeValidator(_size)]
+Usd = Annotated[Dollars, BeforeValidator(_dollars)]
+# Before a type that may be None: `off` is that.
+OrOff = BeforeValidator(_off)
 Name = Annotated[str, Field(pattern=NAME)]
 Address = Annotated[str, Field(pattern=ADDRESS)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+[^\s/]$")]

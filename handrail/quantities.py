@@ -1,4 +1,4 @@
-"""Durations (`5s`, `1h30m`), ratios (`2%`) and sizes (`1GiB`), parsed exactly; printed as Prometheus writes them."""
+"""Durations (`5s`, `1h30m`), ratios (`2%`), sizes (`1GiB`) and money (`20 USD`), parsed exactly and printed alike."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DURATION = re.compile(r"(?:(?P<n>\d+)(?P<u>ms|[smhdw]))")
 
+_DOLLARS = re.compile(r"(?P<n>\d{1,12}(?:\.\d{1,6})?)\s*USD")
 _SIZE_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _SIZE = re.compile(r"(?P<n>\d{1,9})\s*(?P<u>B|KiB|MiB|GiB|TiB)")
 
@@ -49,6 +50,23 @@ def parse_ratio(text: str) -> Decimal:
 def format_ratio(value: Decimal) -> str:
     """`0.02` as `2%`, in plain digits."""
     return f"{(value * 100).normalize():f}%"
+
+
+class Dollars(Decimal):
+    """An amount of US dollars, which prints as one."""
+
+
+def parse_dollars(text: str) -> Dollars:
+    """`20 USD` without a float in between; ValueError says how to mend it."""
+    found = _DOLLARS.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"{text!r} is not an amount of money; write a number and its currency, e.g. 20 USD")
+    return Dollars(found["n"])
+
+
+def format_dollars(value: Decimal) -> str:
+    """`Dollars(20)` as `20 USD`, in plain digits."""
+    return f"{Decimal(value).normalize():f} USD"
 
 
 def parse_size(text: str) -> int:

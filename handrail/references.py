@@ -15,6 +15,7 @@ from handrail.quantities import format_duration
 if TYPE_CHECKING:
     from handrail.agent_settings import Agent
     from handrail.settings import Settings
+    from handrail.sla import Sla
 
 AGENT_ALERTS = (
     "AgentSlowCallStreak",
@@ -25,7 +26,12 @@ AGENT_ALERTS = (
     "AgentRunawayLoop",
     "AgentLowConfidence",
     "AgentHandoffsRising",
+    "AgentLatencyHigh",
+    "AgentCostHigh",
 )
+
+# A window of fewer may hold one sample only, of which no increase follows.
+_SCRAPES = 4
 
 Broken = tuple[list[str], str]
 
@@ -46,6 +52,7 @@ def broken_references(settings: Settings) -> list[Broken]:
     if "default" not in settings.slas:
         found.append((["slas"], "needs an entry named default: it holds for agents that name no other"))
     found.extend(_beyond_retention(settings))
+    found.extend(_too_short(settings))
     found.extend(_owners(settings))
     found.extend(_assignees(settings))
     for i, agent in enumerate(settings.agents):
@@ -57,13 +64,36 @@ def _beyond_retention(settings: Settings) -> Iterator[Broken]:
     """What looks back further than Prometheus remembers would be cut short without a word."""
     retention = settings.prometheus.retention
     for name, sla in settings.slas.items():
-        baseline = timedelta(days=sla.tokens.baseline_days, hours=1)
-        for path, window in ((["objective", "window"], sla.objective.window), (["tokens", "baseline_days"], baseline)):
+        for path, window in _looks_back(sla):
             if window > retention:
                 yield (
                     ["slas", name, *path],
                     f"looks back {format_duration(window)}, but Prometheus keeps {format_duration(retention)}; "
                     "shorten it or raise prometheus.retention",
+                )
+
+
+def _looks_back(sla: Sla) -> Iterator[tuple[list[str], timedelta]]:
+    hour = timedelta(hours=1)
+    yield ["objective", "window"], sla.objective.window
+    yield ["tokens", "baseline_days"], timedelta(days=sla.tokens.baseline_days) + hour
+    if sla.slowdown:
+        yield ["slowdown", "baseline_days"], timedelta(days=sla.slowdown.baseline_days) + hour
+    if sla.cost and sla.cost.compares:
+        # The window before is looked up as it was recorded one window ago, not counted anew.
+        yield ["cost", "window"], sla.cost.window + hour
+
+
+def _too_short(settings: Settings) -> Iterator[Broken]:
+    """In less than a few scrapes no increase can be seen, so the alert could never fire, or by luck only."""
+    scrape = settings.prometheus.scrape_interval
+    for name, sla in settings.slas.items():
+        for section, limits in (("percentiles", sla.percentiles), ("slowdown", sla.slowdown)):
+            if limits and limits.window < _SCRAPES * scrape:
+                yield (
+                    ["slas", name, section, "window"],
+                    f"{format_duration(limits.window)} is less than {_SCRAPES} scrapes, which are "
+                    f"{format_duration(scrape)} apart, so the alert could not fire; write a longer window",
                 )
 
 

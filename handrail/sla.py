@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from handrail.fields import Duration, Model, PositiveDuration, Ratio
+from handrail.fields import Duration, Model, OrOff, PositiveDuration, Ratio, Usd
 from handrail.profiles import DEFAULT, PROFILES, completed
-from handrail.quantities import format_duration, format_ratio
+from handrail.quantities import Dollars, format_duration, format_ratio
 
 
 class LatencySla(Model):
@@ -29,6 +29,66 @@ class LatencySla(Model):
     def is_broken_by(self, streak: int) -> bool:
         """Whether so many slow calls in a row are too many."""
         return streak >= self.consecutive_calls
+
+
+@dataclass(frozen=True, slots=True)
+class SlowShare:
+    """Which share of calls may take longer than a time: a percentile, said without estimating between two bounds."""
+
+    name: str
+    share: Decimal
+    threshold: timedelta
+
+
+class PercentileSla(Model):
+    """The times within which half of the calls of a window (`median`) and 95 of 100 (`p95`) end.
+
+    Below `min_calls` nothing is said: the 95th percentile of fewer than twenty calls is the slowest one.
+    """
+
+    median: Annotated[PositiveDuration | None, OrOff] = None
+    p95: Annotated[PositiveDuration | None, OrOff] = None
+    window: PositiveDuration = timedelta(hours=1)
+    min_calls: int = Field(default=20, ge=1)
+
+    def limits(self) -> Iterator[SlowShare]:
+        """A percentile is above its time exactly when more than the rest of the calls took longer."""
+        if self.median is not None:
+            yield SlowShare("median", Decimal("0.5"), self.median)
+        if self.p95 is not None:
+            yield SlowShare("p95", Decimal("0.05"), self.p95)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.median is None and self.p95 is None:
+            raise ValueError("gives no limit; write e.g. p95: 8s, or percentiles: off")
+        if self.median and self.p95 and self.median >= self.p95:
+            raise ValueError(
+                f"a median above {format_duration(self.median)} is always a p95 above {format_duration(self.p95)} too; "
+                "write a shorter median, or leave it out"
+            )
+        _refuse_beyond_a_day(window=self.window, **{limit.name: limit.threshold for limit in self.limits()})
+        return self
+
+
+class SlowdownSla(Model):
+    """How far the mean duration of a window's calls may rise above what is usual at this hour of the last days."""
+
+    increase: Ratio = Decimal(1)
+    window: PositiveDuration = timedelta(hours=1)
+    baseline_days: int = Field(default=7, ge=3, le=14)
+    min_calls: int = Field(default=3, ge=1)
+
+    @model_validator(mode="after")
+    def _is_of_an_hour_of_the_day(self) -> Self:
+        _refuse_beyond_a_day(window=self.window)
+        return self
+
+
+def _refuse_beyond_a_day(**values: timedelta) -> None:
+    for name, value in values.items():
+        if value > timedelta(days=1):
+            raise ValueError(f"{name} {format_duration(value)} is too long; write 1d or less")
 
 
 class ErrorSla(Model):
@@ -54,6 +114,33 @@ class TokenSla(Model):
     baseline_days: int = Field(default=7, ge=3, le=14)
     min_tokens: int = Field(default=1000, ge=0)
     for_: Duration = Field(default=timedelta(minutes=15), alias="for")
+    per_call: Annotated[Annotated[int, Field(ge=1)] | None, OrOff] = None
+
+
+class CostSla(Model):
+    """What an agent may cost: in a day, and in a window more than in the one before it, in all and for one call.
+
+    Where `min_cost` or less was spent in the window before, nothing is compared.
+    """
+
+    increase: Annotated[Ratio | None, OrOff] = None
+    per_call_increase: Annotated[Ratio | None, OrOff] = None
+    window: PositiveDuration = timedelta(days=28)
+    min_cost: Usd = Dollars(1)
+    per_day: Annotated[Usd | None, OrOff] = None
+
+    @property
+    def compares(self) -> bool:
+        """Whether a window is held against the one before it."""
+        return self.increase is not None or self.per_call_increase is not None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.compares and self.per_day is None:
+            raise ValueError("gives no limit; write e.g. increase: 20%, or cost: off")
+        if self.window < timedelta(days=1):
+            raise ValueError("window must be 1d or longer: the hours of a day are not alike")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +259,10 @@ class Sla(Model):
     confidence: ConfidenceSla = ConfidenceSla()
     stuck: StuckSla = StuckSla()
     runaway: RunawaySla = RunawaySla()
-    silent: SilentSla | None = SilentSla()
+    silent: Annotated[SilentSla | None, OrOff] = SilentSla()
+    percentiles: Annotated[PercentileSla | None, OrOff] = None
+    slowdown: Annotated[SlowdownSla | None, OrOff] = None
+    cost: Annotated[CostSla | None, OrOff] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -185,9 +275,3 @@ class Sla(Model):
         if value not in PROFILES:
             raise ValueError(f"no profile is named {value!r}; there are: {', '.join(PROFILES)}")
         return value
-
-    @field_validator("silent", mode="before")
-    @classmethod
-    def _may_be_off(cls, value: Any) -> Any:
-        """YAML reads a bare `off` as false."""
-        return None if value is False or value == "off" else value

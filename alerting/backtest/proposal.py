@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import get_args
 
 import yaml
 from pydantic import ValidationError
 
 from handrail.fields import Model
-from handrail.quantities import format_duration, format_ratio
+from handrail.quantities import Dollars, format_dollars, format_duration, format_ratio
 from handrail.settings import Settings
 from handrail.sla import Sla
 
@@ -33,8 +34,10 @@ class Change:
 def changeable() -> Iterator[str]:
     """Every path that can be changed, as in the file below an SLA."""
     for section, info in Sla.model_fields.items():
-        # Also of a section that may be off: its default is on.
-        yield from (f"{section}.{name}" for name, _ in _values(info.default))
+        # Also of a section that is off: what it would hold is told by its type.
+        for kind in (info.annotation, *get_args(info.annotation)):
+            if isinstance(kind, type) and issubclass(kind, Model):
+                yield from (f"{section}.{field.alias or name}" for name, field in kind.model_fields.items())
 
 
 def propose(sla: Sla, texts: Sequence[str]) -> tuple[Sla, tuple[Change, ...]]:
@@ -95,6 +98,10 @@ def _spelt_in(sla: Sla, path: str) -> str:
     """As the file spells it."""
     section, key = path.split(".", 1)
     value = dict(_values(getattr(sla, section))).get(key, "off")
+    if value is None:
+        return "off"
     if isinstance(value, timedelta):
         return format_duration(value)
+    if isinstance(value, Dollars):
+        return format_dollars(value)
     return format_ratio(value) if isinstance(value, Decimal) else str(value)

@@ -54,7 +54,7 @@
           repeat_interval: '50s',
         },
         // Worth seeing on a page, not worth a message.
-        { receiver: 'nobody', matchers: ['alertname="AgentTokenBaselineNotReady"'] },
+        { receiver: 'nobody', matchers: ['alertname=~"Agent(Token)?BaselineNotReady"'] },
       ] + slackRoutes + ownersRoutes + emailRoutes + forwardRoutes + [
         // At any time: a ticket disturbs nobody, and an agent that is to be switched off does not wait for the morning.
         { receiver: 'receiver', matchers: ['severity!="info"'] },

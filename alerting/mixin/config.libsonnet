@@ -24,7 +24,16 @@
           { severity: 'warning', share: '10%', factor: '1', long: '3d', short: '6h' },
         ],
       },
-      tokens: { increase: '0.3', percent: '30%', baselineDays: 7, minTokens: 1000, 'for': '15m' },
+      tokens: { increase: '0.3', percent: '30%', baselineDays: 7, minTokens: 1000, 'for': '15m', perCall: null },
+      // null, or { window: '1h', minCalls: 20, limits: [
+      //   { name: 'p95', percent: '5%', share: '0.05', threshold: '8s', thresholdSeconds: '8' },
+      // ] }
+      percentiles: null,
+      // null, or { increase: '1', percent: '100%', window: '1h', baselineDays: 7, minCalls: 3 }
+      slowdown: null,
+      // null, or { window: '28d', middle: '27d23h30m', step: '11h12m', minCost: '1', increase: { ratio: '0.2', percent: '20%' },
+      //            perCallIncrease: null, perDay: { usd: '20', text: '20 USD' } }
+      cost: null,
     }],
     // Every window of the error budgets, and how closely the first value in it is looked for.
     budgetWindows: [

@@ -6,6 +6,8 @@
 (import 'rules/tokens.libsonnet') +
 (import 'rules/agents.libsonnet') +
 (import 'rules/token_baseline.libsonnet') +
+(import 'rules/latency.libsonnet') +
+(import 'rules/cost.libsonnet') +
 (import 'rules/budget.libsonnet') +
 (import 'rules/silence.libsonnet') +
 (import 'rules/n8n_crosscheck.libsonnet') +
@@ -14,6 +16,8 @@
 (import 'alerts/runs.libsonnet') +
 (import 'alerts/answers.libsonnet') +
 (import 'alerts/agents.libsonnet') +
+(import 'alerts/latency.libsonnet') +
+(import 'alerts/cost.libsonnet') +
 (import 'alerts/silence.libsonnet') +
 (import 'alerts/state.libsonnet') +
 (import 'alerts/pipeline.libsonnet') +

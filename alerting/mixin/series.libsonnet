@@ -19,6 +19,33 @@
   perCallRatio: 'agent:handrail_tokens_per_call_increase_ratio:sla_baseline',
   tokenRatio: 'agent:handrail_token_increase_ratio:sla_baseline',
 
+  // Calls that have a duration, by agent; how long they took, and how many of them took longer than the label `threshold`.
+  timedCallsSum: 'agent:handrail_timed_calls:sum',
+  timedCalls(window):: 'agent:handrail_timed_calls:increase' + window,
+  slowerCallsSum: 'agent:handrail_slower_calls:sum',
+  slowerCalls(window):: 'agent:handrail_slower_calls:increase' + window,
+  slowerRatio: 'agent:handrail_slower_call_ratio:sla_window',
+  durationSum: 'agent:handrail_call_duration_seconds:sum',
+  meanDuration(window):: 'agent:handrail_call_duration_seconds:mean' + window,
+  durationBaseline(days):: 'agent:handrail_call_duration_seconds_baseline:median%dd' % days,
+  durationRatio: 'agent:handrail_call_duration_increase_ratio:sla_baseline',
+
+  // What is known of the cost, of how many calls, and of how many it is not; together an estimate for all calls, and the
+  // same of the window before.
+  costSum: 'agent:handrail_cost_usd:sum',
+  pricedCallsSum: 'agent:handrail_priced_calls:sum',
+  unpricedCallsSum: 'agent:handrail_unpriced_calls:sum',
+  costOfDay: 'agent:handrail_cost_usd:last1d',
+  cost(window):: 'agent:handrail_cost_usd:whole' + window,
+  pricedCalls(window):: 'agent:handrail_priced_calls:whole' + window,
+  unpricedCalls(window):: 'agent:handrail_unpriced_calls:whole' + window,
+  costPerCall(window):: 'agent:handrail_cost_per_call_usd:whole' + window,
+  costPerCallBefore(window):: 'agent:handrail_cost_per_call_usd:before' + window,
+  spend(window):: 'agent:handrail_spend_usd:whole' + window,
+  spendBefore(window):: 'agent:handrail_spend_usd:before' + window,
+  spendRatio: 'agent:handrail_spend_increase_ratio:sla_window',
+  costPerCallRatio: 'agent:handrail_cost_per_call_increase_ratio:sla_window',
+
   // Calls of an agent that ended before this time are counted; when its source last had calls that it could not show;
   // when the first call after its last one is due, by a schedule.
   readUntil: 'agent:handrail_read_until:timestamp_seconds',
@@ -82,6 +109,38 @@
     or
     <counter>
   |||, { counter: counter, window: window, step: step }),
+
+  // How much a counter grew in a window that is known from its beginning to its end; nothing of a younger agent, and
+  // nothing after the ledger was lost. Up to an hour longer where nothing was recorded just then.
+  wholeWindow(counter, window, step):: self.filled(|||
+    (
+      <counter> - last_over_time(<counter>[1h] offset <window>)
+    ) >= 0
+    unless
+    resets(<counter>[<window>:<step>]) > 0
+  |||, { counter: counter, window: window, step: step }),
+
+  // What is usual for a series at this hour of the day, from so many days: the median, so that one wild day does not
+  // move it; nothing until three days are known. The label `lag` only keeps the days apart until they are aggregated.
+  usualAtThisHour(series, days):: (
+    // Half an hour either side of the same hour: an average over it bridges gaps of a missed evaluation.
+    local hourOfDay(daysAgo) =
+      'label_replace(avg_over_time(%s[1h] offset %dh30m), "lag", "%dd", "", "")' % [series, 24 * daysAgo - 1, daysAgo];
+    |||
+      quantile by (agent) (
+        0.5,
+        %(days)s
+      )
+      and on (agent)
+      count by (agent) (
+        %(days)s
+      ) >= 3
+    ||| % { days: std.join('\n  or\n  ', [hourOfDay(day) for day in std.range(1, days)]) }
+  ),
+
+  // A number out of another series of the same agent, for a text.
+  number(series, shown='printf "%.0f"')::
+    '{{ with printf "' + series + '{agent=%q}" $labels.agent | query }}{{ . | first | value | ' + shown + ' }}{{ end }}',
 
   // 0.3 is not a binary fraction: 52000 / 40000 - 1 is 0.30000000000000004. A billionth more than the limit is less
   // than one event of any real agent and more than any rounding, so the limit itself stays silent and one more fires.

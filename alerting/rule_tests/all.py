@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from alerting.rule_tests import agent_levels, budget, errors, pipeline, quiet_hours, silence, slow_calls, tokens
+from alerting.rule_tests import (
+    agent_levels,
+    budget,
+    cost,
+    errors,
+    latency,
+    pipeline,
+    quiet_hours,
+    silence,
+    slow_calls,
+    tokens,
+)
 from alerting.rule_tests.case import Case
 from handrail.settings import Settings
 from handrail.sla import Sla
@@ -18,6 +29,8 @@ OF_AN_SLA: tuple[Callable[[str, Sla], Iterator[Case]], ...] = (
     agent_levels.cases,
     silence.cases,
     quiet_hours.cases,
+    latency.cases,
+    cost.cases,
 )
 
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Literal
 
 from alerting.rule_tests.case import Case, Kind, Moment, Series, Values, exported, stepping, watched
+from alerting.rule_tests.levels import Reading
 from handrail.sla import Sla
 
 ALERT = "AgentTokenUsageHigh"
@@ -28,6 +29,23 @@ def cases(name: str, sla: Sla) -> Iterator[Case]:
     yield from _claims(name, sla, "call")
     if sla.tokens.for_ < _HOUR / 2:
         yield from _restart(name, sla)
+    if sla.tokens.per_call is not None:
+        yield from _limit_of_a_call(name, sla, sla.tokens.per_call)
+
+
+def _limit_of_a_call(name: str, sla: Sla, most: int) -> Iterator[Case]:
+    return Reading(
+        alert=ALERT,
+        groups=("handrail-agents", "handrail-sla-"),
+        metric="agent:handrail_tokens_per_call:increase1h",
+        labels={"agent": "limited"},
+        good=0,
+        edge=most,
+        bad=most + 1,
+        after=sla.tokens.for_,
+        subject={"agent": "limited", "sla": name, "per": "call", "limit": "per_call"},
+        world=lambda length: watched("limited", name, length),
+    ).cases()
 
 
 def _claims(name: str, sla: Sla, per: Literal["hour", "call"]) -> Iterator[Case]:
@@ -50,7 +68,8 @@ def _claims(name: str, sla: Sla, per: Literal["hour", "call"]) -> Iterator[Case]
             step=_STEP,
             series=(*watched(kind, name, len(values)), *_history(kind, per, values, float(before))),
             moments=tuple(Moment(_STEP * (begins + at), firing) for at, firing in steps),
-            subject={"agent": kind, "sla": name, "per": per},
+            # Another rule of a call has a limit of its own, and says so.
+            subject={"agent": kind, "sla": name, "per": per, "limit": ""},
             groups=_GROUPS,
         )
 

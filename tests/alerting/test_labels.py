@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.every_limit import every_rule
 from tests.promql_labels import Inference, Labels, recorded
 
 TARGET = frozenset({"job", "instance"})
@@ -38,9 +39,14 @@ def exposed(root: Path) -> dict[str, Labels]:
 
 
 def rules(root: Path) -> list[dict[str, Any]]:
-    """All rules of the rendered file."""
-    document = yaml.safe_load((root / "alerting/rendered/rules/handrail.yml").read_text())
-    return [rule for group in document["groups"] for rule in group["rules"]]
+    """All rules of an SLA with every limit, as they are rendered."""
+    found = every_rule(root)
+    records = [{"record": rule.name, "expr": rule.expr, "labels": rule.labels} for rule in found.records]
+    alerts = [
+        {"alert": rule.name, "expr": rule.expr, "labels": rule.labels, "annotations": rule.annotations}
+        for rule in found.alerts
+    ]
+    return [*records, *alerts]
 
 
 @pytest.fixture(scope="module")

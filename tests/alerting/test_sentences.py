@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from alerting.alert_rules import Rules, rules_of
+from alerting.alert_rules import Rules
 from alerting.backtest.proposal import changeable, propose, with_sla
 from alerting.routing import told
 from alerting.runbook import runbook_of
 from alerting.sentences import sentence
 from handrail.settings import Settings
+from tests.every_limit import every_limit, every_rule
 
 OTHER = {
     "latency.threshold": "7s",
@@ -31,13 +32,29 @@ OTHER = {
     "confidence.window": "3h",
     "stuck.after": "47m",
     "silent.grace": "26m",
+    "percentiles.median": "3s",
+    "percentiles.p95": "19s",
+    "percentiles.window": "37m",
+    "slowdown.increase": "66%",
+    "slowdown.window": "38m",
+    "cost.increase": "67%",
+    "cost.per_call_increase": "68%",
+    "cost.window": "19d",
+    "cost.min_cost": "13.5 USD",
+    "cost.per_day": "29 USD",
 }
 
 
 @pytest.fixture(scope="module")
-def rules(example: Settings) -> Rules:
-    """Of the example; the labels that sentences are chosen by hold for any numbers."""
-    return rules_of(example)
+def example(root: Path) -> Settings:
+    """The example with every limit that there is."""
+    return every_limit(root)
+
+
+@pytest.fixture(scope="module")
+def rules(root: Path) -> Rules:
+    """Of that; the labels that sentences are chosen by hold for any numbers."""
+    return every_rule(root)
 
 
 @pytest.mark.parametrize("path", list(changeable()))

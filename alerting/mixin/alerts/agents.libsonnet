@@ -4,9 +4,7 @@ local s = import '../series.libsonnet';
 {
   local config = $._config,
 
-  // A number out of another series of the same agent, for a text.
-  local number(series) =
-    '{{ with printf "' + series + '{agent=%q}" $labels.agent | query }}{{ . | first | value | printf "%.0f" }}{{ end }}',
+  local number(series) = s.number(series),
 
   local slowCallStreak(sla) = {
     local calls = if sla.latency.consecutiveCalls == 1
@@ -104,13 +102,25 @@ local s = import '../series.libsonnet';
     },
   },
 
+  local tokensOfCallHigh(sla) = {
+    alert: 'AgentTokenUsageHigh',
+    expr: s.joined('(%s > %d)' % [s.tokensPerCall, sla.tokens.perCall], sla.name),
+    [if sla.tokens['for'] != '0s' then 'for']: sla.tokens['for'],
+    labels: { severity: 'warning', sla: sla.name, per: 'call', limit: 'per_call' },
+    annotations: {
+      summary: 'An agent uses more tokens for a call than it may.',
+      description: '{{ $labels.agent }}: {{ $value | printf "%.0f" }} tokens a call in the last hour; ' +
+                   'the SLA allows %d.' % sla.tokens.perCall,
+    },
+  },
+
   prometheusAlerts+:: {
     groups+: [
       {
         name: $.groupName('handrail-sla-', sla.name),
         rules: [
           $.withLinks(alert, '{{ $labels.agent | urlquery }}')
-          for alert in [slowCallStreak(sla), errorRatioHigh(sla), tokenUsageHigh(sla), tokensPerCallHigh(sla)] + $.agentAlerts.budget(sla) + $.agentAlerts.runs(sla) + $.agentAlerts.answers(sla)
+          for alert in [slowCallStreak(sla), errorRatioHigh(sla), tokenUsageHigh(sla), tokensPerCallHigh(sla)] + (if sla.tokens.perCall == null then [] else [tokensOfCallHigh(sla)]) + $.agentAlerts.budget(sla) + $.agentAlerts.runs(sla) + $.agentAlerts.answers(sla)
         ],
       }
       for sla in config.slas

@@ -5,28 +5,7 @@ local s = import '../series.libsonnet';
   local slas = $._config.slas,
   local baselines = std.set([sla.tokens.baselineDays for sla in slas]),
 
-  // Half an hour either side of the same hour: an average over it bridges gaps of a missed evaluation.
-  local hourOfDay(series, daysAgo) =
-    'label_replace(avg_over_time(%s[1h] offset %dh30m), "lag", "%dd", "", "")' % [series, 24 * daysAgo - 1, daysAgo],
-
-  // The label `lag` only keeps the days apart until they are aggregated.
-  local sameHourOfDays(series, days) =
-    std.join('\n  or\n  ', [hourOfDay(series, day) for day in std.range(1, days)]),
-
-  local baseline(record, series, days) = {
-    record: record,
-    // The median, so that one wild day does not move it; nothing until three days are known.
-    expr: |||
-      quantile by (agent) (
-        0.5,
-        %(days)s
-      )
-      and on (agent)
-      count by (agent) (
-        %(days)s
-      ) >= 3
-    ||| % { days: sameHourOfDays(series, days) },
-  },
+  local baseline(record, series, days) = { record: record, expr: s.usualAtThisHour(series, days) },
 
   local longest = baselines[std.length(baselines) - 1],
 

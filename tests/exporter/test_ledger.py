@@ -66,6 +66,7 @@ def test_everything_about_a_call_is_counted(ledger: Ledger) -> None:
     assert totals["tokens", "a", (("basis", "actual"), ("model", "m"), ("token_type", "output"))] == 4
     assert totals["calls_without_usage", "a", ()] == 1
     assert totals["cost_usd", "a", ()] == 0.25
+    assert totals["calls_without_cost", "a", ()] == 1
     search, other = (("tool", "Search"),), (("tool", "other"),)
     assert (totals["tool_calls", "a", search], totals["tool_errors", "a", search]) == (1, 0)
     assert (totals["tool_calls", "a", other], totals["tool_errors", "a", other]) == (1, 1)
@@ -84,6 +85,13 @@ def test_an_answer_from_a_cache_lacks_no_usage(ledger: Ledger) -> None:
         1,
         1,
     )
+
+
+def test_a_cost_that_nobody_told_is_not_nothing(ledger: Ledger) -> None:
+    """A call that cost 0 and one from a cache have a cost; one whose source said nothing has none."""
+    free, untold, cached = call(1, cost_usd=Decimal(0)), call(2), call(3, cached=True, attempts=0)
+    ledger.commit(SOURCE, batch(free, untold, cached))
+    assert total(ledger.snapshot(), "calls_without_cost") == 1
 
 
 def streak(ledger: Ledger) -> Streak:
@@ -154,4 +162,6 @@ def test_every_threshold_is_a_bucket() -> None:
     """A question like "how many took longer than the SLA allows" has an exact answer."""
     config = parse(CONFIG + 'slas: {s: {latency: {threshold: 7s}, handoff: {min_confidence: "85%"}}, default: {}}\n')
     assert {5.0, 7.0} <= set(duration_bounds(config))
+    percentiles = parse(CONFIG + "slas: {default: {percentiles: {median: 1500ms, p95: 8s}}}\n")
+    assert {1.5, 8.0} <= set(duration_bounds(percentiles))
     assert {0.8, 0.85} <= set(confidence_bounds(config))

@@ -15,7 +15,7 @@ _WEEK = 7 * 24
 _NOW = 4 * _WEEK + 14
 _LENGTH = _NOW + 3 * 24
 
-Calls = Callable[[int], float]
+Calls = Callable[[int], float | None]
 
 
 def cases(name: str, sla: Sla) -> Iterator[Case]:
@@ -76,9 +76,25 @@ def _of_history(name: str, limits: SilentSla) -> Iterator[Case]:
     yield _claim(name, "just below", "a single call is no silence", few, silent(_at(_NOW)))
     back: Calls = lambda step: usual if step != _NOW else 0.0  # noqa: E731
     yield _claim(name, "resolves", "calls come again", back, fires(_at(_NOW)), silent(_at(_NOW + 1)))
+    yield from _restarts(name, usual)
     yield _claim(name, "no data", "an agent that never made a call", None, silent(_at(_NOW)))
     young = [Series(_RECORDED, {"agent": "no data"}, [None] * (2 * _WEEK) + [usual] * (2 * _WEEK + 14) + [0.0] * 72)]
     yield _claim(name, "no data", "two weeks are no history", None, silent(_at(_NOW)), more=tuple(young))
+
+
+def _restarts(name: str, usual: int) -> Iterator[Case]:
+    """The exporter was away for an hour two weeks ago and for one just before: what is usual is known all the same."""
+    away = {_NOW - 2 * _WEEK, _NOW - 2}
+    read = [None if step in away else (_HOUR * step).total_seconds() for step in range(_LENGTH)]
+    more = (exported(_READ, read, source="n8n/proof"),)
+    fell: Calls = lambda step: None if step in away else usual if step < _NOW else 0.0  # noqa: E731
+    says = "what is usual outlives an exporter that restarts"
+    yield _claim(name, "restart", says, fell, silent(_at(_NOW - 2)), fires(_at(_NOW)), more=more)
+    calls: Calls = lambda step: None if step in away else usual  # noqa: E731
+    says = "a restart is no silence"
+    yield _claim(
+        name, "restart", says, calls, silent(_at(_NOW - 2)), silent(_at(_NOW - 1)), silent(_at(_NOW)), more=more
+    )
 
 
 def _of_hours(name: str, limits: SilentSla) -> Iterator[Case]:

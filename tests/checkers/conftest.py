@@ -35,7 +35,10 @@ notify:
 slas:
   default: {errors: {window: 1h30m, min_calls: 20, min_errors: 3}, tokens: {min_tokens: 0, for: 0s}}
   a-name-that-is-as-long-as-a-name-may-be.and_has-dots_and-more-1: {latency: {consecutive_calls: 1}}
-  weekly: {objective: {availability: 99.9%, window: 7d}, tokens: {baseline_days: 14}}
+  weekly:
+    {objective: {availability: 99.9%, window: 7d}, tokens: {baseline_days: 14, per_call: 900},
+     percentiles: {median: 1500ms, p95: 8s}, slowdown: {window: 15m},
+     cost: {increase: 20%, per_call_increase: 20%, window: 7d, per_day: 20 USD}}
 """
 
 

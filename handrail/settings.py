@@ -75,6 +75,7 @@ class Receiver(WithSecrets):
     public_url: Url = "http://127.0.0.1:9096"
     webhook_token: Secret = Secret(file=Path(".handrail/secrets/webhook_token"))
     operator_token: Secret = Secret(file=Path(".handrail/secrets/operator_token"))
+    handoff_token: Secret = Secret(file=Path(".handrail/secrets/handoff_token"))
     database_url: str = "sqlite:///.handrail/receiver/receiver.sqlite"
     proof_window: PositiveDuration = timedelta(seconds=15)
     limits: Limits = Limits()

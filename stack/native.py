@@ -48,7 +48,7 @@ def make_plan(settings: Settings, *, config: Path, state: Path, ports: Ports | N
 
 def write_configuration(settings: Settings, state: Path) -> None:
     """Renders what Prometheus and Alertmanager read, and makes the stack's own tokens where there are none."""
-    for own in (settings.receiver.webhook_token, settings.receiver.operator_token):
+    for own in (settings.receiver.webhook_token, settings.receiver.operator_token, settings.receiver.handoff_token):
         if own.file is not None and own.file.resolve().is_relative_to(state / "secrets"):
             simulated.keep_or_make(own.file)
         own.read()

@@ -21,7 +21,7 @@ ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
 # What the simulators accept; they stand in for n8n, Cloudflare and Jira on this machine only.
 _CONSTANT = {"n8n_api_key": "n8n-key", "cloudflare_api_token": "cf-token", "jira_token": "jira-token"}
 _RANDOM = ("support_bot_handoff_token", "refund_desk_handoff_token")
-_OWN = ("webhook_token", "operator_token")
+_OWN = ("webhook_token", "operator_token", "handoff_token")
 
 
 def config_file(state: Path) -> Path:
@@ -151,6 +151,7 @@ def _parts(state: Path, ports: Ports) -> Mapping[str, Any]:
             "public_url": f"http://127.0.0.1:{ports.receiver}",
             "webhook_token_file": str(state / "secrets" / "webhook_token"),
             "operator_token_file": str(state / "secrets" / "operator_token"),
+            "handoff_token_file": str(state / "secrets" / "handoff_token"),
             "database_url": f"sqlite:///{database}/receiver.sqlite",
             "proof_window": "5s",
         },

@@ -59,6 +59,7 @@ class Receiver:
     intake: Intake
     workers: dict[str, Worker]
     anchors: Anchors
+    handoffs: HandoffDesk
 
 
 def assemble(
@@ -74,8 +75,7 @@ def assemble(
     engine = create_engine(settings.receiver.database_url)
     migrate(engine, MIGRATIONS)
     logger = logs.get_logger("receiver")
-    redactor = Redactor(_redaction_key(settings))
-    reporter = Reporter(settings, redactor)
+    reporter = Reporter(settings, redactor := Redactor(_redaction_key(settings)))
     inbox, queue = Inbox(engine, clock, redactor), Outbox(engine, clock)
     scope, with_tickets = settings.team.name, port is not None
     policy = Policy({agent.name: frozenset(agent.kill_on) for agent in settings.agents})
@@ -116,11 +116,11 @@ def assemble(
     )
     app = web.application(parts)
     loops = {lane: each.run for lane, each in workers.items()} | _heart(settings, clock, intake, metrics, logger)
-    loops["inbox"] = lambda stop: intake.run(stop, inbox.arrived)
-    loops["retention"] = Retention(engine, clock, logger).run
     anchors = Anchors(engine, logger)
-    loops["anchors"] = anchors.run
-    return Receiver(app, loops, engine, intake, workers, anchors)
+    loops |= {"retention": Retention(engine, clock, logger).run, "anchors": anchors.run}
+    loops["inbox"] = lambda stop: intake.run(stop, inbox.arrived)
+    loops["handoffs"] = lambda stop: handoffs.run(stop, logs.LogOnce(logger))
+    return Receiver(app, loops, engine, intake, workers, anchors, handoffs)
 
 
 def _desk(settings: Settings, records: TicketRecords, port: TicketPort, situation: SituationReader) -> TicketDesk:

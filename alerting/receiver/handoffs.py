@@ -1,78 +1,35 @@
-"""An agent hands its work to a person: confidence below the SLA's minimum, or a tool error, becomes a ticket.
+"""An agent hands its work to a person, once, whoever asks how often: it becomes a ticket or joins one.
 
-Accepted means on disk. The same Idempotency-Key gives the same answer; one broken tool opens one ticket and comments
-on it, not a thousand.
+Accepted means on disk. The same Idempotency-Key gives the same answer; what an agent hands over itself and what the
+exporter saw of the same run are one hand-off; one broken tool opens one ticket and comments on it, not a thousand.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
+import threading
 import uuid
-from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
-from alerting.receiver import audit, incidents, tickets
-from alerting.receiver.payload import Malformed, incident_key
+from alerting.receiver import audit, handoff_records, incidents, tickets
+from alerting.receiver.handoff_records import Sent
+from alerting.receiver.handoff_request import HandoffRequest, failed_tool
+from alerting.receiver.payload import incident_key
 from alerting.receiver.reports import HandoffText, Reporter
 from alerting.receiver.schema import handoffs
 from alerting.receiver.schema import incidents as incidents_table
-from alerting.receiver.text import paragraph
+from alerting.receiver.text import Document, paragraph
 from handrail.clock import Clock
-from handrail.database import reading
+from handrail.database import reading, take_turns
+from handrail.logs import LogOnce
 
-MAX_BYTES = 256 * 1024
 # Hand-offs of one agent for the same reason within this time share a ticket, which then gets comments up to a number.
 AGGREGATE_S = 3600.0
 MAX_COMMENTS = 20
-
-Text = Annotated[str, Field(max_length=100_000)]
-
-
-class Conflict(Exception):
-    """The Idempotency-Key was used before with another body."""
-
-
-class HandoffRequest(BaseModel):
-    """What an agent sends. Unknown keys are refused, so that a misspelt one is noticed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    agent: str | None = None
-    task: Annotated[str, Field(min_length=1, max_length=10_000)]
-    reason: Literal["low_confidence", "tool_error"] | None = None
-    confidence: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-    tool_error: Text | None = None
-    prompt: Text | None = None
-    response: Text | None = None
-    run_id: Annotated[str, Field(max_length=200)] | None = None
-
-
-def parse(body: bytes, agent: str) -> HandoffRequest:
-    """The request of `agent`; Malformed says what is wrong. The agent is known by its token, never by the body."""
-    try:
-        request = HandoffRequest.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Malformed(f"{where or 'the body'}: {first['msg']}") from error
-    if request.agent not in (None, agent):
-        raise Malformed("agent: the token belongs to another agent")
-    if request.reason is None and request.confidence is None and request.tool_error is None:
-        raise Malformed("confidence: give a confidence between 0 and 1, a tool_error, or a reason")
-    return request
-
-
-def reason_of(request: HandoffRequest, min_confidence: Decimal) -> str | None:
-    """Why a person must look: tool_error or low_confidence; None when nobody has to. Exactly the minimum is enough."""
-    if request.tool_error is not None or request.reason == "tool_error":
-        return "tool_error"
-    if request.confidence is not None:
-        return "low_confidence" if Decimal(str(request.confidence)) < min_confidence else None
-    return request.reason
+_SUMMARISE_EVERY_S = 30.0
 
 
 class HandoffDesk:
@@ -93,30 +50,49 @@ class HandoffDesk:
         self._reporter = reporter
         self._with_tickets = with_tickets
 
-    def accept(self, agent: str, key: str, body: bytes, request: HandoffRequest, reason: str) -> str:
+    def accept(self, sent: Sent, request: HandoffRequest, reason: str) -> str:
         """Commit the hand-off and return its id; Conflict when the key was used with another body."""
-        body_hash, key_hash = hashlib.sha256(body).hexdigest(), hashlib.sha256(key.encode()).hexdigest()
         now = self._clock.now().timestamp()
         with self._engine.begin() as connection:
-            # Older versions kept the key itself, which may name a customer.
-            same = (handoffs.c.agent == agent) & handoffs.c.idempotency_key.in_((key_hash, key))
-            before = connection.execute(select(handoffs).where(same)).first()
+            take_turns(connection, "handoffs")
+            before = handoff_records.answered(connection, sent)
             if before is not None:
-                if before.body_hash != body_hash:
-                    raise Conflict("this Idempotency-Key was used before with another body")
-                return str(before.id)
+                return before
+            handoff = _text(sent.agent, reason, request)
+            known = handoff_records.of_the_same_run(connection, sent, now)
+            if known is not None:
+                self._join(connection, sent, handoff, known, now)
+                return known[0]
             handoff_id = uuid.uuid4().hex
-            incident_id = self._incident(connection, _text(agent, reason, request), now)
-            values = {"idempotency_key": key_hash, "body_hash": body_hash, "received_at": now, "reason": reason}
-            connection.execute(insert(handoffs).values(id=handoff_id, agent=agent, incident_id=incident_id, **values))
-            subject = f"incident/{incident_id}"
-            audit.append(connection, now, actor=agent, action="hand-off", subject=subject, id=handoff_id, reason=reason)
+            incident_id = self._incident(connection, handoff, now)
+            handoff_records.begin(connection, sent, handoff_id, incident_id, reason, now)
+            self._record(connection, sent, "hand-off", incident_id, now, id=handoff_id, reason=reason)
         return handoff_id
 
+    def summarise(self) -> None:
+        """Tell each ticket whose hour is over how many hand-offs there were that it does not show."""
+        now = self._clock.now().timestamp()
+        with self._engine.begin() as connection:
+            take_turns(connection, "handoffs")
+            shown, over = MAX_COMMENTS + 1, now - AGGREGATE_S
+            for incident_id, number in handoff_records.unsummarised(connection, more_than=shown, opened_before=over):
+                handoff_records.summarised(connection, incident_id, number)
+                said = f"And {number - shown} more hand-offs for the same reason: {number} in the hour."
+                self._comment(connection, incident_id, (paragraph(said),), now)
+
+    def run(self, stop: threading.Event, log_once: LogOnce) -> None:
+        """Summarise until `stop` is set; a database that fails is tried again."""
+        while not stop.wait(_SUMMARISE_EVERY_S):
+            try:
+                self.summarise()
+                log_once.succeeded("handoffs")
+            except SQLAlchemyError as error:
+                log_once.failed("handoffs", type(error).__name__)
+
     def status(self, handoff_id: str, agent: str | None) -> dict[str, Any] | None:
-        """{id, state, ticket} of a hand-off, if `agent` (None: anyone's) may see it."""
+        """{id, state, ticket} of a hand-off, if `agent` (None: anyone's) may see it; accepted, ticketed or closed."""
         query = (
-            select(handoffs.c.id, handoffs.c.agent, incidents_table.c.ticket_key)
+            select(handoffs.c.id, handoffs.c.agent, incidents_table.c.ticket_key, incidents_table.c.state)
             .join(incidents_table, incidents_table.c.id == handoffs.c.incident_id, isouter=True)
             .where(handoffs.c.id == handoff_id)
         )
@@ -124,7 +100,8 @@ class HandoffDesk:
             row = connection.execute(query).first()
         if row is None or agent not in (None, row.agent):
             return None
-        return {"id": row.id, "state": "ticketed" if row.ticket_key else "accepted", "ticket": row.ticket_key}
+        state = "closed" if row.state == "resolved" else "ticketed" if row.ticket_key else "accepted"
+        return {"id": row.id, "state": state, "ticket": row.ticket_key}
 
     def _incident(self, connection: Connection, handoff: HandoffText, now: float) -> int:
         key = incident_key(self._scope, "Handoff", {"agent": handoff.agent, "signature": _signature(handoff)})
@@ -142,12 +119,33 @@ class HandoffDesk:
                 with_ticket=self._with_tickets,
             )
         incidents.seen(connection, newest.id, digest="", now=now)
-        others = select(func.count()).select_from(handoffs).where(handoffs.c.incident_id == newest.id)
-        if self._with_tickets and (connection.scalar(others) or 0) <= MAX_COMMENTS:
-            quoted = [block for block in report.document if block.kind == "quote"]
-            said = (paragraph("Another hand-off for the same reason."), *quoted)
-            tickets.put_comment(connection, newest.id, said, now=now)
+        if handoff_records.count(connection, newest.id) <= MAX_COMMENTS:
+            said = (paragraph("Another hand-off for the same reason."), *report.document[1:])
+            self._comment(connection, newest.id, said, now)
         return int(newest.id)
+
+    def _join(
+        self, connection: Connection, sent: Sent, handoff: HandoffText, known: tuple[str, int], now: float
+    ) -> None:
+        """What the agent says itself is added to what the exporter saw, which was only what n8n keeps."""
+        handoff_id, incident_id = known
+        handoff_records.join(connection, sent, handoff_id, now)
+        self._record(connection, sent, "hand-off joined", incident_id, now, id=handoff_id, reason=handoff.reason)
+        if sent.origin == "agent" and handoff_records.count(connection, incident_id) <= MAX_COMMENTS:
+            report = self._reporter.handoff(handoff)
+            said = (paragraph("The agent handed the same run over itself."), *report.document[1:])
+            self._comment(connection, incident_id, said, now)
+
+    def _comment(self, connection: Connection, incident_id: int, said: Document, now: float) -> None:
+        if self._with_tickets:
+            tickets.put_comment(connection, incident_id, said, now=now)
+
+    def _record(
+        self, connection: Connection, sent: Sent, action: str, incident_id: int, now: float, **detail: str
+    ) -> None:
+        actor = sent.agent if sent.origin == "agent" else "exporter"
+        subject = f"incident/{incident_id}"
+        audit.append(connection, now, actor=actor, action=action, subject=subject, agent=sent.agent, **detail)
 
 
 def _text(agent: str, reason: str, request: HandoffRequest) -> HandoffText:
@@ -156,10 +154,19 @@ def _text(agent: str, reason: str, request: HandoffRequest) -> HandoffText:
         reason=reason,
         task=request.task,
         confidence=request.confidence,
-        tool_error=request.tool_error,
+        tool_error=failed_tool(request),
         prompt=request.prompt,
         response=request.response,
         run_id=request.run_id,
+        model=" ".join(filter(None, (request.model, request.model_version))) or None,
+        trace_id=request.trace_id,
+        trace_url=request.trace_url,
+        execution_id=request.execution_id,
+        execution_url=request.execution_url,
+        tools=tuple((tool.name, tool.error) for tool in request.tools),
+        steps=request.steps,
+        decision=request.decision,
+        customer_impact=request.customer_impact,
     )
 
 

@@ -10,13 +10,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from alerting.receiver import handoff_request
 from alerting.receiver.outbox import LANES, Outbox
 
 _OUTCOMES = ("accepted", "malformed", "unauthorized", "too_large", "limited", "unavailable")
 _TICKETS = ("opened", "adopted", "reopened", "not_reopened", "commented", "closed", "duplicate")
 _HEARTBEATS = ("sent", "failed")
 _KILLS = ("confirmed", "not_confirmed")
-HANDOFF_REASONS = ("low_confidence", "tool_error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class _Tables(Collector):
         """Counted in the table, so that a restart resets nothing; an agent that never handed over stands at 0."""
         family = CounterMetricFamily("handrail_handoffs", "Hand-offs that were taken.", labels=["agent", "reason"])
         taken = self._tables.handoffs()
-        known = {(agent, reason) for agent in self._tables.flags() for reason in HANDOFF_REASONS}
+        known = {(agent, reason) for agent in self._tables.flags() for reason in handoff_request.REASONS}
         for labels in sorted(known | set(taken)):
             family.add_metric(labels, taken.get(labels, 0))
         return family

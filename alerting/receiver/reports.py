@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 from alerting.receiver import text
@@ -69,11 +70,20 @@ class HandoffText:
     agent: str
     reason: str
     task: str
-    confidence: float | None
-    tool_error: str | None
-    prompt: str | None
-    response: str | None
-    run_id: str | None
+    confidence: Decimal | None = None
+    tool_error: str | None = None
+    prompt: str | None = None
+    response: str | None = None
+    run_id: str | None = None
+    model: str | None = None
+    trace_id: str | None = None
+    trace_url: str | None = None
+    execution_id: str | None = None
+    execution_url: str | None = None
+    tools: tuple[tuple[str, str | None], ...] = ()
+    steps: tuple[str, ...] = ()
+    decision: str | None = None
+    customer_impact: str | None = None
 
 
 class Reporter:
@@ -122,17 +132,20 @@ class Reporter:
         why = _why(handoff)
         configured = self._settings.agent(handoff.agent)
         owner = configured.owner if configured else None
-        quoted = (("Prompt", handoff.prompt), ("Response", handoff.response), ("Tool error", handoff.tool_error))
         rows = [("Dashboard", f"{self._public}/?agent={handoff.agent}"), self._switch(handoff.agent)]
         return Report(
             summary=text.one_line(f"Hand-off · {handoff.agent} · {why}: {self._redact(handoff.task)}"),
             document=(
                 text.paragraph(f"{handoff.agent} handed this to a person: {why}. Please decide how it goes on."),
-                text.quote("Task (untrusted text)", self._redact(handoff.task)),
-                *(text.quote(f"{name} (untrusted text)", self._redact(said)) for name, said in quoted if said),
+                *(
+                    text.quote(f"{name} (untrusted text)", self._redact(said))
+                    for name, said in _quoted(handoff)
+                    if said
+                ),
                 text.facts(
                     ("Agent", handoff.agent),
-                    ("Run", self._redact(handoff.run_id) if handoff.run_id else None),
+                    ("Confidence", _confidence(handoff)),
+                    *((name, self._redact(said)) for name, said in _identity(handoff) if said),
                     ("Owner", owner),
                     ("Whom to ask", self._contact()),
                 ),
@@ -207,10 +220,54 @@ def _is_url(value: str) -> bool:
     return value.startswith(("http://", "https://"))
 
 
+_WHY = {
+    "tool_error": "a tool failed",
+    "invalid_output": "its answer has not the form that was asked for",
+    "max_iterations": "it reached its limit of iterations",
+}
+
+
 def _why(handoff: HandoffText) -> str:
-    if handoff.reason == "tool_error":
-        return "a tool failed"
-    return f"self-reported confidence {handoff.confidence:.0%}" if handoff.confidence is not None else "low confidence"
+    if handoff.reason in _WHY:
+        return _WHY[handoff.reason]
+    return (
+        f"self-reported confidence {_percent(handoff.confidence)}"
+        if handoff.confidence is not None
+        else "low confidence"
+    )
+
+
+def _confidence(handoff: HandoffText) -> str | None:
+    return None if handoff.confidence is None else f"{_percent(handoff.confidence)}, self-reported by the agent"
+
+
+def _percent(confidence: Decimal) -> str:
+    """Rounded down, so that what is below the minimum does not read like the minimum."""
+    return f"{(confidence * 100).quantize(Decimal('0.01'), ROUND_FLOOR).normalize():f}%"
+
+
+def _identity(handoff: HandoffText) -> tuple[tuple[str, str | None], ...]:
+    return (
+        ("Customer impact", handoff.customer_impact),
+        ("Model", handoff.model),
+        ("Run", handoff.run_id),
+        ("Execution", " ".join(filter(None, (handoff.execution_id, handoff.execution_url))) or None),
+        ("Trace", " ".join(filter(None, (handoff.trace_id, handoff.trace_url))) or None),
+    )
+
+
+def _quoted(handoff: HandoffText) -> tuple[tuple[str, str | None], ...]:
+    """What a person needs first comes first."""
+    tools = [f"{name}: {'worked' if error is None else error}" for name, error in handoff.tools]
+    return (
+        ("Decision asked for", handoff.decision),
+        ("Task", handoff.task),
+        ("Tool error", handoff.tool_error),
+        ("Tools called", "\n".join(tools)),
+        ("Steps tried", "\n".join(f"{n}. {step}" for n, step in enumerate(handoff.steps, start=1))),
+        ("Prompt", handoff.prompt),
+        ("Response", handoff.response),
+    )
 
 
 def _labels(agent: str | None) -> tuple[str, ...]:

@@ -89,7 +89,30 @@ handoffs = Table(
     Column("received_at", Double, nullable=False),
     Column("reason", Text, nullable=False),
     Column("incident_id", Integer),
+    Column("run_hash", Text),
+    Column("origin", Text),  # agent | exporter
     UniqueConstraint("agent", "idempotency_key"),
+    Index("handoffs_by_run", "agent", "run_hash"),
+    Index("handoffs_by_incident", "incident_id"),
+)
+
+# Requests about a run that the other side, agent or exporter, had handed over already.
+handoff_joins = Table(
+    "handoff_joins",
+    metadata,
+    Column("agent", Text, primary_key=True),
+    Column("idempotency_key", Text, primary_key=True),
+    Column("body_hash", Text, nullable=False),
+    Column("received_at", Double, nullable=False),
+    Column("handoff_id", Text, nullable=False),
+)
+
+# Incidents whose hour is over and whose ticket was told how many hand-offs there were.
+handoff_windows = Table(
+    "handoff_windows",
+    metadata,
+    Column("incident_id", Integer, primary_key=True, autoincrement=False),
+    Column("handed_over", Integer, nullable=False),
 )
 
 # The flag an agent reads. `revision` counts its changes and is the ETag.
@@ -190,4 +213,14 @@ def _index(connection: Connection, table: Table, name: str) -> None:
     next(index for index in table.indexes if index.name == name).create(connection, checkfirst=True)
 
 
-MIGRATIONS = (_first, _drills, _append_only, _leases)
+def _handoff_joins(connection: Connection) -> None:
+    """What the exporter and an agent hand over of one run is one hand-off."""
+    _add(connection, handoffs.c.run_hash)
+    _add(connection, handoffs.c.origin)
+    _index(connection, handoffs, "handoffs_by_run")
+    _index(connection, handoffs, "handoffs_by_incident")
+    handoff_joins.create(connection, checkfirst=True)
+    handoff_windows.create(connection, checkfirst=True)
+
+
+MIGRATIONS = (_first, _drills, _append_only, _leases, _handoff_joins)

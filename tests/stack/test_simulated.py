@@ -58,7 +58,7 @@ def test_secrets_are_private_and_kept(tmp_path):
     simulated.write(tmp_path, Ports())
     files = [path for path in (tmp_path / "secrets").rglob("*") if path.is_file()]
     before = {path: path.read_text() for path in files}
-    assert len(files) == 8
+    assert len(files) == 9
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
     simulated.write(tmp_path, Ports())

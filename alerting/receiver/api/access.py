@@ -60,6 +60,8 @@ class Access:
         limits = settings.receiver.limits
         self._webhook_rate = Rate(limits.notifications_per_second, 10.0 * limits.notifications_per_second)
         self._agent_rate = Rate(limits.handoffs_per_minute / 60, limits.handoffs_per_minute)
+        agents = max(1, len(settings.agents))
+        self._exporter_rate = Rate(agents * limits.handoffs_per_minute / 60, agents * limits.handoffs_per_minute)
         self._operator_rate = Rate(limits.operations_per_minute / 60, limits.operations_per_minute)
         self._buckets = TokenBuckets(clock)
 
@@ -90,6 +92,14 @@ class Access:
             raise Refused(429, "too many hand-offs; send it again later with the same key", retry_after_s=wait_s)
         return agent
 
+    def handing_over(self, request: Request) -> str | None:
+        """The agent that hands over, by its token; None for the exporter, which says whose work it is."""
+        if self._is_exporter(bearer(request)):
+            if wait_s := self._buckets.take("exporter", self._exporter_rate):
+                raise Refused(429, "too many hand-offs; send it again later with the same key", retry_after_s=wait_s)
+            return None
+        return self.agent(request)
+
     def agent_or_operator(self, request: Request) -> str | None:
         """The agent that asks; None for the operator."""
         given = bearer(request)
@@ -99,6 +109,13 @@ class Access:
         if agent is None:
             raise Refused(401, "wrong or missing token")
         return agent
+
+    def _is_exporter(self, given: str) -> bool:
+        """Where the exporter has no token, nobody is the exporter."""
+        try:
+            return matches(given, self._settings.receiver.handoff_token.read_all())
+        except SecretError:
+            return False
 
     def _is_operator(self, given: str) -> bool:
         return matches(given, self._settings.receiver.operator_token.read_all())

@@ -37,7 +37,7 @@ class HandoffStatus(BaseModel):
     """What became of a hand-off."""
 
     id: str
-    state: Literal["accepted", "ticketed"]
+    state: Literal["accepted", "ticketed", "closed"]
     ticket: str | None
 
 

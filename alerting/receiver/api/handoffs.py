@@ -7,13 +7,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 
-from alerting.receiver import handoffs
+from alerting.receiver import handoff_request
 from alerting.receiver.api.access import AGENT, OPERATOR, Refused
 from alerting.receiver.api.answers import HandoffAccepted, HandoffStatus, NoHandoff, errors
 from alerting.receiver.api.bodies import json_body
 from alerting.receiver.api.body import read_body
 from alerting.receiver.api.parts import Parts
-from alerting.receiver.handoffs import Conflict, HandoffRequest
+from alerting.receiver.handoff_records import Conflict, Sent
+from alerting.receiver.handoff_request import HandoffRequest
 from alerting.receiver.payload import Malformed
 
 
@@ -31,11 +32,11 @@ def routes(app: FastAPI, parts: Parts) -> None:
         dependencies=[Security(AGENT)],
     )
     async def take_handoff(request: Request) -> Response:
-        agent = parts.access.agent(request)
+        agent = parts.access.handing_over(request)
         key = request.headers.get("idempotency-key", "").strip()
         if not 1 <= len(key) <= 200:
             raise Refused(400, "send an Idempotency-Key header, 1 to 200 characters, the same for every retry")
-        body = await read_body(request, handoffs.MAX_BYTES)
+        body = await read_body(request, handoff_request.MAX_BYTES)
         return await run_in_threadpool(_store, parts, agent, key, body)
 
     @app.get(
@@ -54,16 +55,20 @@ def routes(app: FastAPI, parts: Parts) -> None:
         return found
 
 
-def _store(parts: Parts, agent: str, key: str, body: bytes) -> Response:
+def _store(parts: Parts, token_of: str | None, key: str, body: bytes) -> Response:
     try:
-        wanted = handoffs.parse(body, agent)
+        wanted = handoff_request.parse(body, token_of)
     except Malformed as error:
         raise Refused(400, str(error)) from error
-    reason = handoffs.reason_of(wanted, parts.settings.sla_of(agent).handoff.min_confidence)
+    agent = token_of or str(wanted.agent)
+    if parts.settings.agent(agent) is None:
+        raise Refused(400, "agent: there is no such agent in handrail.yaml")
+    reason = handoff_request.reason_of(wanted, parts.settings.sla_of(agent).handoff.min_confidence)
     if reason is None:
         return JSONResponse(NoHandoff().model_dump())
     try:
-        handoff_id = parts.desk.accept(agent, key, body, wanted, reason)
+        sent = Sent.of(agent, "agent" if token_of else "exporter", key, body, wanted)
+        handoff_id = parts.desk.accept(sent, wanted, reason)
     except Conflict as error:
         raise Refused(409, str(error)) from error
     except SQLAlchemyError as error:

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from alerting.receiver.api.switching import Switching
 from alerting.receiver.drills import DrillReport
-from alerting.receiver.handoffs import HandoffRequest
+from alerting.receiver.handoff_request import HandoffRequest
 from alerting.receiver.payload import Notification
 
 _REF = "#/components/schemas/{model}"

@@ -41,10 +41,11 @@ receiver:
   public_url: http://handrail.example
   webhook_token_file: {secrets}/webhook
   operator_token_file: {secrets}/operator
+  handoff_token_file: {secrets}/exporter
   database_url: "{database}"
   proof_window: 15s
 """
-TOKENS = {"webhook": "webhook-token", "operator": "operator-token", "jira": "jira-token"}
+TOKENS = {"webhook": "webhook-token", "operator": "operator-token", "exporter": "exporter-token", "jira": "jira-token"}
 
 
 @dataclass

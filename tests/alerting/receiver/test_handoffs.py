@@ -72,8 +72,8 @@ def test_another_reason_is_another_ticket(bench):
     ("body", "reason"),
     [
         ({"confidence": 0.5}, "task: Field required"),
-        ({"task": "x"}, "confidence: give a confidence"),
-        ({"task": "x", "confidence": 1.5}, "confidence: Input should be less than or equal to 1"),
+        ({"task": "x"}, "confidence: is missing; send a number between 0 and 1"),
+        ({"task": "x", "confidence": 1.5}, "confidence: 1.5 is not between 0 and 1"),
         ({"task": "x", "confidence": 0.5, "promt": "y"}, "promt: Extra inputs are not permitted"),
         ({"task": "x", "confidence": 0.5, "agent": "invoice"}, "agent: the token belongs to another agent"),
     ],

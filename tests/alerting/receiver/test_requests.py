@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from alerting.receiver import handoffs, payload
+from alerting.receiver import handoff_request, payload
 from alerting.receiver.api.limits import Rate, TokenBuckets
 from alerting.receiver.schema import handoffs as handoffs_table
 from alerting.receiver.schema import inbox, quarantine
@@ -22,7 +22,7 @@ WEBHOOK = {"authorization": "Bearer webhook-token"}
 HANDOFF = {"authorization": "Bearer support-bot-token", "idempotency-key": "k"}
 BODIES = [
     ("/v1/alerts", WEBHOOK, payload.MAX_BYTES),
-    ("/v1/handoffs", HANDOFF, handoffs.MAX_BYTES),
+    ("/v1/handoffs", HANDOFF, handoff_request.MAX_BYTES),
     ("/v1/agents/support-bot/disable", OPERATOR, 16_384),
     ("/v1/agents/support-bot/enable", OPERATOR, 16_384),
     ("/v1/drills", OPERATOR, 65_536),
@@ -225,7 +225,7 @@ def test_a_secret_may_hold_several_lines():
 def test_no_answer_and_no_log_holds_a_secret(bench, tmp_path, notification, capsys, monkeypatch):
     """Every way to be refused, with every configured secret in the request, and with a database that fails."""
     secrets = {file.read_text().strip() for file in (tmp_path / "secrets").iterdir() if len(file.read_text()) > 3}
-    assert len(secrets) == 5
+    assert len(secrets) == 6
     answers = []
     with capture_logs() as logs:
         for client in (bench.client, TestClient(bench.receiver.app, raise_server_exceptions=False)):

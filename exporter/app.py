@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 
 from exporter.calls_page import CallsPage
 from exporter.credentials.metrics import CredentialCollector
+from exporter.handoffs.sender import HandoffSender
 from exporter.live import Live
 from exporter.metrics import LedgerCollector
 from exporter.opening import opened
@@ -21,7 +23,9 @@ from exporter.self_metrics import SelfCollector, Standing
 from exporter.sources.n8n_execution import finder
 from exporter.web import MetricsServer
 from handrail.clock import Clock, SystemClock
+from handrail.http import HttpClient, build_client
 from handrail.logs import get_logger
+from handrail.secret import Secret
 from handrail.settings import Problem, Settings, SettingsError
 
 
@@ -72,6 +76,7 @@ def running(
         server.start()
         live.start()
         stack.callback(live.stop)
+        stack.enter_context(_handing_over(live, clock))
         log.info("started", address=f"{host}:{server.port}", sources=[health.name for health in live.sources])
 
         def change(following: Settings) -> None:
@@ -82,6 +87,26 @@ def running(
         reloader = Reloader(settings, change, standing=standing, clock=clock, logger=log)
         yield Running(server.port, reloader.reload)
     log.info("stopped")
+
+
+@contextmanager
+def _handing_over(live: Live, clock: Clock) -> Iterator[None]:
+    """The thread that sends hand-offs, to where the present settings say."""
+
+    def connect() -> tuple[HttpClient, Secret]:
+        receiver = live.settings.receiver
+        url = receiver.public_url if receiver.tls else f"http://{receiver.listen}"
+        return build_client(base_url=url), receiver.handoff_token
+
+    stop = threading.Event()
+    sender = HandoffSender(live.ledger.handoffs, connect, clock, get_logger("handoffs"))
+    thread = threading.Thread(target=sender.run, args=(stop,), name="handoffs", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=1)
 
 
 def once(

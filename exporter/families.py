@@ -27,6 +27,7 @@ AGENT_COUNTERS = (
     Family("tool_errors", "Tool calls that failed, by tool.", ("tool",)),
     Family("attempts", "Attempts at the provider that agent calls took, retries and fallbacks included."),
     Family("low_confidence_calls", "Agent calls that stated less confidence than the SLA asks for."),
+    Family("handoffs_raised", "Hand-offs that were raised because of what executions show.", ("reason",)),
     Family("cached_calls", "Agent calls that were answered from a cache."),
     Family("node_retries", "Tries of agents' own nodes that failed and were repeated within a call."),
     Family("agent_enabled_changes", "How often agents were seen to be switched on and off.", ("to",)),

@@ -15,12 +15,14 @@ from sqlalchemy import Connection, Engine, func, select
 
 from exporter.calls import Call
 from exporter.counts import Counts
+from exporter.handoffs import queue
+from exporter.handoffs.wanted import wanted
 from exporter.label_sets import LabelSets
 from exporter.ledger_health import LedgerHealth
 from exporter.migrations import MIGRATIONS
 from exporter.retention import prune
 from exporter.snapshot import Snapshot, take
-from exporter.sources import Batch, State
+from exporter.sources import Batch, Count, State
 from exporter.standing import store_standing
 from exporter.streaks import advance_streaks
 from exporter.tables import calls_table, insert_calls, insert_or_ignore, known_calls, shown_table, sources_table
@@ -44,6 +46,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._log_once = LogOnce(get_logger("ledger"))
         self.health = LedgerHealth()
+        self.handoffs = queue.HandoffQueue(engine)
         migrate(engine, MIGRATIONS)
         with reading(engine).connect() as connection:
             self._stored_calls = connection.scalar(select(func.count()).select_from(calls_table)) or 0
@@ -71,6 +74,10 @@ class Ledger:
             counts = Counts(self._settings, LabelSets.of(connection, agents))
             for call in new:
                 counts.add(call)
+            handoffs = [handoff for call in new if (handoff := wanted(call, self._settings))]
+            queue.put(connection, handoffs, now)
+            for handoff in handoffs:
+                counts.add_count(Count("handoffs_raised", 1, handoff.agent, {"reason": handoff.reason}))
             for count in batch.counts:
                 counts.add_count(count)
             counts.store(connection)

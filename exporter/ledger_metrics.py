@@ -25,5 +25,7 @@ def about_ledger(ledger: Ledger, snapshot: Snapshot | None) -> Iterator[Metric]:
     stored = ledger.stored_calls
     oldest = "When the oldest single call that the ledger keeps ended; 0 is none."
     yield GaugeMetricFamily("handrail_ledger_calls", "Single calls that the ledger keeps.", stored)
+    waiting = "Hand-offs that the receiver has not taken yet."
+    yield GaugeMetricFamily("handrail_handoffs_pending", waiting, snapshot.pending_handoffs)
     yield GaugeMetricFamily("handrail_ledger_size_bytes", "Size of the ledger.", snapshot.storage.size_bytes)
     yield GaugeMetricFamily("handrail_ledger_oldest_call_timestamp_seconds", oldest, snapshot.storage.oldest_call)

@@ -23,6 +23,7 @@ from exporter.errors import REASONS
 from exporter.executions import Heaviest
 from exporter.expectation_metrics import about_expectations
 from exporter.families import AGENT_COUNTERS, GAUGES, SOURCE_COUNTERS, Family
+from exporter.handoffs.wanted import REASONS as HANDOFF_REASONS
 from exporter.health import SourceHealth
 from exporter.label_sets import OTHER
 from exporter.ledger import Ledger
@@ -253,6 +254,8 @@ def labels_from_the_start(counter: Family, source: str) -> list[tuple[str, ...]]
         return [(source, "unknown", outcome) for outcome in ("success", "error")]
     if counter.name == "call_errors":
         return [(reason,) for reason in REASONS]
+    if counter.name == "handoffs_raised":
+        return [(reason,) for reason in HANDOFF_REASONS]
     if counter.labels == ("to",):
         return [("false",), ("true",)]
     if counter.labels == ("tool",):

@@ -82,4 +82,19 @@ def _expectations(connection: Connection) -> None:
     connection.exec_driver_sql("CREATE TABLE gaps (source TEXT NOT NULL, last FLOAT NOT NULL, PRIMARY KEY (source))")
 
 
-MIGRATIONS: tuple[Migration, ...] = (_first, _tools_and_executions, _order_of_ingestion, _expectations)
+def _pending_handoffs(connection: Connection) -> None:
+    """What executions show that a person must look at, until the receiver has it."""
+    connection.exec_driver_sql(
+        "CREATE TABLE pending_handoffs (key TEXT NOT NULL, agent TEXT NOT NULL, reason TEXT NOT NULL, "
+        "body TEXT NOT NULL, created_at FLOAT NOT NULL, run_at FLOAT NOT NULL, attempts INTEGER NOT NULL, "
+        "refused TEXT, PRIMARY KEY (key))"
+    )
+
+
+MIGRATIONS: tuple[Migration, ...] = (
+    _first,
+    _tools_and_executions,
+    _order_of_ingestion,
+    _expectations,
+    _pending_handoffs,
+)

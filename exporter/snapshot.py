@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 
 from exporter.executions import Heaviest, heaviest
 from exporter.expectation import Expected, expectations_of
+from exporter.handoffs.queue import waiting
 from exporter.storage import Storage, measure
 from exporter.streaks import Streak, streaks_of
 from exporter.tables import (
@@ -63,6 +64,7 @@ class Snapshot:
     gauges: Mapping[tuple[str, tuple[tuple[str, str], ...]], float] = field(default_factory=dict)
     heaviest: Mapping[str, Heaviest] = field(default_factory=dict)
     storage: Storage = field(default_factory=Storage)
+    pending_handoffs: int = 0
     expected: Mapping[str, Expected] = field(default_factory=dict)
 
 
@@ -87,6 +89,7 @@ def take(connection: Connection, now: datetime) -> Snapshot:
             row.source: SourceState(row.last_success, row.gap, row.visible_workflows, last_gaps.get(row.source, 0.0))
             for row in connection.execute(select(sources_table))
         },
+        pending_handoffs=waiting(connection),
         shown=frozenset(connection.scalars(select(shown_table.c.series))),
         gauges={(row.metric, _pairs(row.labels)): row.value for row in connection.execute(select(gauges_table))},
         heaviest=heaviest(connection, (now - RECENT).timestamp()),

@@ -130,6 +130,18 @@ label_values_table = Table(
     Column("label", Text, primary_key=True),
     Column("value", Text, primary_key=True),
 )
+pending_handoffs_table = Table(
+    "pending_handoffs",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("agent", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("run_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("refused", Text),
+)
 
 _AT_ONCE = 500
 _KNOWN_CALLS = select(calls_table.c.id).where(

@@ -72,6 +72,12 @@ class EnvFileSwitch(Model):
         return "env_file"
 
 
+class AgentHandoff(Model):
+    """Whether executions are handed over by themselves: if nothing is said, where the agent states a confidence."""
+
+    from_executions: bool | None = None
+
+
 class Agent(WithSecrets):
     """One agent, where its calls are read, what it is held to and how it is switched off."""
 
@@ -84,6 +90,13 @@ class Agent(WithSecrets):
     kill_switch: N8nSwitch | EnvFileSwitch | None = None
     kill_on: tuple[str, ...] = ()
     handoff_token: Secret | None = None
+    handoff: AgentHandoff = AgentHandoff()
+
+    @property
+    def hands_over_from_executions(self) -> bool:
+        """Whether low confidence or a failed tool in an execution becomes a hand-off without the workflow's help."""
+        wanted = self.handoff.from_executions
+        return self.confidence is not None if wanted is None else wanted
 
     @field_validator("schedule", mode="before")
     @classmethod

@@ -97,4 +97,5 @@ def _seraph(answer: Answer) -> str:
 
 
 def _said(value: object) -> str:
-    return redact(" ".join(str(value).split())[:LONGEST])
+    # Redacted while its lines are whole: a secret that was cut in two is found by nothing.
+    return " ".join(redact(str(value)).split())[:LONGEST]

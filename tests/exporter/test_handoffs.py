@@ -1,0 +1,148 @@
+"""What an execution shows that a person must look at is handed over, once, without the workflow's help."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporter.calls import ToolUse
+from exporter.handoffs.sender import HandoffSender
+from exporter.handoffs.wanted import wanted
+from exporter.ledger import Ledger
+from handrail.http import build_client
+from handrail.logs import get_logger
+from handrail.secret import Secret
+from handrail.settings import parse
+from tests.exporter.making import SOURCE, batch, call
+
+CONFIG = """
+sources: {n8n: [{name: main, url: "http://n8n.test", api_key_env: KEY}]}
+agents:
+  - {name: a, from: {n8n: main, workflow: A}, confidence: $.confidence}
+  - {name: b, from: {n8n: main, workflow: B}}
+  - {name: c, from: {n8n: main, workflow: C}, handoff: {from_executions: true}}
+  - {name: d, from: {n8n: main, workflow: D}, confidence: $.confidence, handoff: {from_executions: false}}
+"""
+FAILED_TOOL = {"tool_calls": 2, "tool_errors": 1, "tools": (ToolUse("crm", 2, 1),)}
+
+
+class Receiver:
+    """A receiver on the wire: what it was sent, and what it answers."""
+
+    def __init__(self) -> None:
+        self.status = 202
+        self.seen: list[tuple[str, dict[str, object], str]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        assert request.url.path == "/v1/handoffs"
+        if self.status == 0:
+            raise httpx.ConnectError("refused", request=request)
+        token, key = request.headers["authorization"], request.headers["idempotency-key"]
+        self.seen.append((key, json.loads(request.content), token))
+        return httpx.Response(self.status, json={})
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    return Receiver()
+
+
+@pytest.fixture
+def handing(engine, clock, receiver, tmp_path: Path):
+    """A ledger, and a sender in front of the receiver."""
+    (tmp_path / "token").write_text("exporter-token\n")
+    ledger = Ledger(engine, parse(CONFIG), clock)
+
+    def connect():
+        client = build_client(base_url="http://receiver.test", transport=httpx.MockTransport(receiver))
+        return client, Secret(file=tmp_path / "token")
+
+    return ledger, HandoffSender(ledger.handoffs, connect, clock, get_logger("handoffs"))
+
+
+def send_all(sender: HandoffSender) -> None:
+    while sender.send_one():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("agent", "fields", "reason"),
+    [
+        ("a", {"confidence": 0.79}, "low_confidence"),
+        ("a", {"confidence": 0.8}, None),
+        ("a", {"confidence": 0.0}, "low_confidence"),
+        ("a", {}, None),
+        ("a", {"confidence": 0.9, **FAILED_TOOL}, "tool_error"),
+        ("b", {"confidence": 0.1, **FAILED_TOOL}, None),
+        ("c", FAILED_TOOL, "tool_error"),
+        ("d", {"confidence": 0.1}, None),
+        ("unknown", {"confidence": 0.1}, None),
+    ],
+)
+def test_which_calls_are_handed_over(agent, fields, reason):
+    """Low confidence and failed tools, of agents that state a confidence or asked for it."""
+    found = wanted(call(1, agent=agent, **fields), parse(CONFIG))
+    assert (found and found.reason) == reason
+
+
+def test_a_hand_off_says_where_to_look_and_nothing_that_a_model_wrote(handing, receiver):
+    """The execution, its address and its tools; sent with the exporter's token and a key of the call."""
+    ledger, sender = handing
+    found = call(1, agent="a", execution="4711", url="http://n8n.test/e/4711", confidence=0.62, **FAILED_TOOL)
+    ledger.commit(SOURCE, batch(found))
+    send_all(sender)
+    ((key, body, token),) = receiver.seen
+    assert token == "Bearer exporter-token"
+    assert key == f"{SOURCE}/{found.id}"
+    assert body["agent"] == "a"
+    assert body["run_id"] == "4711"
+    assert body["execution_url"] == "http://n8n.test/e/4711"
+    assert body["confidence"] == "0.62"
+    assert body["tools"] == [{"name": "crm", "error": "failed 1 time(s); the execution says how"}]
+
+
+def test_a_call_that_is_read_again_is_handed_over_once(handing, receiver):
+    """It is kept in the transaction that counts the call."""
+    ledger, sender = handing
+    for _ in range(3):
+        ledger.commit(SOURCE, batch(call(1, confidence=0.1)))
+        send_all(sender)
+    assert len(receiver.seen) == 1
+    assert ledger.snapshot().totals["handoffs_raised", "a", (("reason", "low_confidence"),)] == 1
+
+
+@pytest.mark.parametrize("status", [0, 401, 429, 500, 503])
+def test_a_receiver_that_does_not_take_it_is_asked_again(handing, receiver, clock, status):
+    """Ever more slowly, with the same key, until it has it; also by a ledger that was opened anew."""
+    ledger, sender = handing
+    receiver.status = status
+    ledger.commit(SOURCE, batch(call(1, confidence=0.1)))
+    send_all(sender)
+    send_all(sender)
+    asked = len(receiver.seen)
+    assert asked == (status != 0)
+    assert ledger.snapshot().pending_handoffs == 1
+    receiver.status = 202
+    clock.advance(4)
+    send_all(sender)
+    assert len(receiver.seen) == asked
+    clock.advance(2)
+    send_all(sender)
+    assert len(receiver.seen) == asked + 1
+    assert len({key for key, _, _ in receiver.seen}) == 1
+    assert ledger.snapshot().pending_handoffs == 0
+
+
+def test_one_that_is_refused_holds_up_no_other(handing, receiver):
+    """It is kept with the reason and not sent again."""
+    ledger, sender = handing
+    receiver.status = 400
+    ledger.commit(SOURCE, batch(call(1, confidence=0.1)))
+    send_all(sender)
+    receiver.status = 202
+    ledger.commit(SOURCE, batch(call(2, confidence=0.1)))
+    send_all(sender)
+    assert [key.rpartition("/")[2] for key, _, _ in receiver.seen] == [call(1).id, call(2).id]

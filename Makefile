@@ -27,7 +27,7 @@ unexport PORT_OFFSET
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help up down status logs foreground drill test test-rules test-slow test-checkers test-n8n test-faults bench lint format \
-	generate check-generated clean tools tools-3 lock python
+	generate check-generated clean tools tools-3 lock golden-tickets python
 
 help: ## List what make can do
 	@echo "Handrail: production support for AI automations. Begin with: make up"
@@ -119,6 +119,10 @@ tools: $(RUNTIME) ## Find Prometheus and Alertmanager, or unpack them into .hand
 
 tools-3: $(RUNTIME) ## Unpack a newer Prometheus beside them, to test the rules on both (Debian)
 	@$(RUN) stack tools --second
+
+golden-tickets: $(DEV) ## Write the tickets' texts anew that the tests compare
+	@HANDRAIL_GOLDEN=write $(VENV)/bin/python -m pytest -q tests/alerting/receiver/test_ticket_texts.py
+	@git diff --stat -- tests/alerting/receiver/golden
 
 lock: $(DEV) ## Choose the newest versions of all dependencies (needs uv)
 	@uv pip compile $(LOCK) -o requirements.lock pyproject.toml

@@ -14,6 +14,7 @@ from alerting.receiver.payload import Alert, Labels, Notification
 from alerting.receiver.ticket_port import WebLink
 from alerting.runbook import runbook_of
 from alerting.sentences import limit
+from handrail.quantities import format_ratio
 from handrail.redact import Redactor
 from handrail.settings import Settings
 
@@ -103,12 +104,13 @@ class Reporter:
         return Report(
             summary=text.one_line(" · ".join(filter(None, (name, agent, headline)))),
             document=(
-                *self._what_broke(alerts, headline),
+                *self._what_broke(alerts),
                 text.facts(
                     ("Since", min(alert.starts_at for alert in alerts).astimezone(UTC).strftime("%F %T UTC")),
                     ("Agent", agent),
+                    ("Source", labels.get("source")),
                     ("Severity", labels.get("severity")),
-                    ("The SLA", self._limit(name, labels, agent)),
+                    ("SLA", self._limit(name, labels)),
                     ("Owner", labels.get("owner")),
                     ("Whom to ask", self._contact()),
                 ),
@@ -125,18 +127,21 @@ class Reporter:
         """The comment for an incident that still fires, in another state."""
         firing = notification.firing
         head = f"Still firing: {len(firing)} of {len(notification.alerts)} alert(s) of this incident."
-        return (text.paragraph(head), *self._what_broke(firing, ""))
+        return (text.paragraph(head), *self._what_broke(firing))
 
     def handoff(self, handoff: HandoffText) -> Report:
         """The ticket for a hand-off: what to decide, and what the agent said about it."""
-        why = _why(handoff)
+        why, needed = _why(handoff), self._settings.sla_of(handoff.agent).handoff.min_confidence
+        limit_ = f", and {format_ratio(needed)} are needed" if why.startswith("self-reported") else ""
         configured = self._settings.agent(handoff.agent)
         owner = configured.owner if configured else None
         rows = [("Dashboard", f"{self._public}/?agent={handoff.agent}"), self._switch(handoff.agent)]
         return Report(
             summary=text.one_line(f"Hand-off · {handoff.agent} · {why}: {self._redact(handoff.task)}"),
             document=(
-                text.paragraph(f"{handoff.agent} handed this to a person: {why}. Please decide how it goes on."),
+                text.paragraph(
+                    f"{handoff.agent} handed this to a person: {why}{limit_}. Please decide how it goes on."
+                ),
                 *(
                     text.quote(f"{name} (untrusted text)", self._redact(said))
                     for name, said in _quoted(handoff)
@@ -157,21 +162,19 @@ class Reporter:
             owner=owner,
         )
 
-    def _what_broke(self, alerts: Sequence[Alert], headline: str) -> Iterator[text.Block]:
+    def _what_broke(self, alerts: Sequence[Alert]) -> Iterator[text.Block]:
         """The numbers first: they say what broke, and by how much."""
         said = list(dict.fromkeys(self._numbers(alert.annotations) for alert in alerts))
         yield from (text.paragraph(line) for line in said[:LISTED])
         if len(said) > LISTED:
             yield text.paragraph(f"… and {len(said) - LISTED} more.")
-        if headline and headline not in said:
-            yield text.paragraph(headline)
 
-    def _limit(self, name: str, labels: Labels, agent: str | None) -> str | None:
+    def _limit(self, name: str, labels: Labels) -> str | None:
         """What the SLA says about it; by the alert's own label, as Prometheus does."""
         profile = labels.get("sla")
         sla = self._settings.slas.get(profile or "")
         said = limit(name, labels, sla) if sla else None
-        return f"{profile}: broken when {said}" if said else profile
+        return f"{profile}, broken when {said}" if said else profile
 
     def _numbers(self, annotations: Labels) -> str:
         return self._redact(annotations.get("description") or annotations.get("summary") or "No description.")

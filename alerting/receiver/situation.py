@@ -52,7 +52,12 @@ class SituationReader:
         show = _SHOW.get(str(incident.alertname), "all")
         block, links = self._calls(agent, show)
         return Situation(
-            (heading(_TITLES[show]), block, heading("Done by itself"), self._switch(agent, str(incident.alertname))),
+            (
+                heading(_TITLES[show]),
+                block,
+                heading("Done automatically"),
+                self._switch(agent, str(incident.alertname)),
+            ),
             links,
         )
 
@@ -68,7 +73,8 @@ class SituationReader:
             return paragraph(f"Not to be had from the exporter just now; later: handrail calls {agent}"), ()
         if not calls:
             return paragraph("None that Handrail has seen."), ()
-        newest = next((call.url for call in reversed(calls) if call.url), None)
+        calls = calls[::-1]
+        newest = next((call.url for call in calls if call.url), None)
         links = (WebLink("call", f"{_TITLES[show].removesuffix('s')} of {agent}", newest),) if newest else ()
         return items(*((call.line, call.url) for call in calls)), links
 
@@ -79,7 +85,8 @@ class SituationReader:
         operations = kills.of_agent(self._engine, agent, limit=1)
         if not flags.get(self._engine, agent).enabled and operations:
             last = operations[0]
-            asked = f"Switch-off asked for by {last['requested_by']} at {last['requested_at']}: {last['reason']}."
+            at = datetime.fromisoformat(last["requested_at"]).strftime("%F %T UTC")
+            asked = f"Switch-off asked for by {last['requested_by']} at {at}: {last['reason']}."
             return paragraph(f"{asked} {_STATES.get(str(last['state']), '')}".strip())
         why = "it was switched on again" if alertname in configured.kill_on else "this alert is not in its kill_on"
         return paragraph(f"Nothing: {agent} is on, {why}. A person may switch it off.")

@@ -180,11 +180,13 @@ class JiraTickets:
                 raise
 
     def link(self, key: str, links: Sequence[WebLink]) -> None:
-        """Each link once: Jira replaces one with the same globalId."""
+        """Each link once: Jira replaces one with the same globalId. Refused when links are not allowed here."""
         for link in links:
             wanted = {"url": link.url, "title": link.title[:MAX_TITLE]}
             body = {"globalId": f"handrail-{link.name}", "object": wanted}
-            self._client.send("POST", f"/issue/{key}/remotelink", json=body)
+            answer = self._client.send("POST", f"/issue/{key}/remotelink", json=body, may=frozenset({403}))
+            if answer.status == 403:
+                raise Refused("Jira takes no link here (HTTP 403): the user may not link issues")
 
     def relate(self, key: str, other: str, *, duplicate: bool = False) -> bool:
         """Link two tickets, which Jira does once; a kind of link that does not exist is False, and never made."""

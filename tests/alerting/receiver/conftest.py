@@ -64,6 +64,8 @@ class Bench:
     def __init__(self, settings: Settings, jira: JiraSimulator, clock, calls: Calls, env_file) -> None:
         self.settings, self.jira, self.clock, self.calls, self.env_file = settings, jira, clock, calls, env_file
         self.switches: dict[str, Switch] = {"support-bot": EnvFile(env_file, activity=calls.mark, settle_s=10)}
+        # What the exporter would say of the last calls; None while it says nothing.
+        self.calls_shown: Any = None
         self.receiver = self.assemble()
         self.client = TestClient(self.receiver.app)
 
@@ -77,8 +79,11 @@ class Bench:
             port=JiraTickets(jira, self.clock),
             switches=self.switches,
             prometheus=silent,
-            exporter=silent,
+            exporter=build_client(base_url="http://e", transport=httpx.MockTransport(self._exporter)),
         )
+
+    def _exporter(self, _: httpx.Request) -> httpx.Response:
+        return httpx.Response(503) if self.calls_shown is None else httpx.Response(200, json=self.calls_shown)
 
     def restart(self) -> None:
         """As after a crash: nothing is left but the database."""

@@ -11,6 +11,8 @@ from jira import JIRA
 
 from drill.simulators.jira import JiraSimulator
 from drill.simulators.jira_content import Jql, JqlError, plain_text
+from drill.simulators.jira_fields import CustomField
+from drill.simulators.jira_workflow import Transition
 from drill.simulators.wire import serve
 from handrail.http import build_client
 
@@ -276,3 +278,96 @@ def test_client_library(jira, deployment):
         library.transition_issue(key, "Done")
         library.close()
     assert jira.issue(key).status == "Done"
+
+
+def test_what_is_beside_an_issue_conforms(jira, client, conforms, contracts):
+    """Fields of the create screen, properties, attachments and links, by the published schemas."""
+    jira.fields.custom["customfield_10010"] = CustomField("Impact", required=True, allowed=("High", "Low"))
+    types = client.get("/issue/createmeta/OPS/issuetypes").json()
+    conforms(types, "PageOfCreateMetaIssueTypes")
+    number = next(row["id"] for row in types["issueTypes"] if row["name"] == "Task")
+    fields = client.get(f"/issue/createmeta/OPS/issuetypes/{number}").json()
+    conforms(fields, "PageOfCreateMetaIssueTypeWithField")
+    for row in fields["fields"]:
+        conforms(row, "FieldCreateMetadata")
+    assert list(create(client).json()["errors"]) == ["customfield_10010"]
+    key = create(client, customfield_10010={"value": "High"}).json()["key"]
+    read = client.get(f"/issue/{key}", params={"fields": "status", "properties": "handrail"}).json()
+    conforms(read, "IssueBean")
+    assert read["properties"] == {}
+    transitions = client.get(f"/issue/{key}/transitions", params={"expand": "transitions.fields"}).json()
+    conforms(transitions, "Transitions")
+    header = {"X-Atlassian-Token": "no-check"}
+    file = {"file": ("a.txt", b"text", "text/plain")}
+    (attached,) = client.post(f"/issue/{key}/attachments", files=file, headers=header).json()
+    conforms(attached, "Attachment")
+    assert jira.issue(key).attachments == {"a.txt": b"text"}
+    assert client.post(f"/issue/{key}/attachments", files=file).status_code == 403
+    comment = client.post(
+        f"/issue/{key}/comment", json={"body": ADF, "properties": [{"key": "k", "value": {"id": "x"}}]}
+    )
+    found = client.get(f"/comment/{comment.json()['id']}/properties/k")
+    conforms(found.json(), "EntityProperty")
+    assert client.get(f"/comment/{comment.json()['id']}/properties/other").status_code == 404
+
+
+def test_a_clone_has_the_labels_and_not_the_properties(jira, client):
+    """As when a person clones an issue in the browser."""
+    body = {"project": {"key": "OPS"}, "issuetype": {"name": "Task"}, "summary": "a", "labels": ["l"]}
+    key = client.post("/issue", json={"fields": body, "properties": [{"key": "p", "value": 1}]}).json()["key"]
+    clone = jira.clone(key)
+    assert (clone.labels, clone.properties, jira.issue(key).properties) == (["l"], {}, {"p": 1})
+
+
+def test_issue_links(jira, client):
+    """The same link twice is one; a kind that does not exist is 404."""
+    one, other = (create(client).json()["key"] for _ in range(2))
+    link = {"type": {"name": "Relates"}, "inwardIssue": {"key": one}, "outwardIssue": {"key": other}}
+    for _ in range(2):
+        assert client.post("/issueLink", json=link).status_code == 201
+    assert jira.issue(one).links == {("Relates", other)}
+    assert client.post("/issueLink", json=link | {"type": {"name": "Causes"}}).status_code == 404
+
+
+def test_a_transition_whose_screen_asks_for_something(jira, client):
+    """It is refused without, and what is not on the screen is refused with."""
+    jira.workflow = [Transition("9", "Close", "Closed", "done", {"resolution": True})]
+    key = create(client).json()["key"]
+    path, body = f"/issue/{key}/transitions", {"transition": {"id": "9"}}
+    assert list(client.post(path, json=body).json()["errors"]) == ["resolution"]
+    assert list(client.post(path, json=body | {"fields": {"reason": "x"}}).json()["errors"]) == ["reason", "resolution"]
+    assert client.post(path, json=body | {"fields": {"resolution": {"name": "Duplicate"}}}).status_code == 204
+    assert client.get(f"/issue/{key}").json()["fields"]["resolution"] == {"name": "Duplicate"}
+
+
+@pytest.mark.parametrize(("how", "stored"), [("reset", 1), ("reset before", 0)])
+def test_a_connection_that_is_reset(jira, how, stored):
+    """Before or after the issue was stored; who asked cannot tell which."""
+    jira.ambiguous(how=how)
+    with serve(jira) as server:
+        auth = ("handrail@example.com", "jira-token")
+        with (
+            build_client(base_url=f"{server.url}/rest/api/3", auth=auth) as client,
+            pytest.raises(httpx.TransportError),
+        ):
+            create(client)
+    assert len(jira.issues) == stored
+
+
+def test_rate_limits(jira, client):
+    """The next request of that kind is refused with the headers that were asked for; others are not."""
+    jira.limit(under="POST", retry_after="7", ratelimit_reason="jira-burst-based")
+    assert client.get("/myself").status_code == 200
+    refused = create(client)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "7")
+    assert refused.headers["ratelimit-reason"] == "jira-burst-based"
+    assert create(client).status_code == 201
+    jira.near_limit = True
+    assert client.get("/myself").headers["x-ratelimit-nearlimit"] == "true"
+
+
+def test_full_comments(jira, client):
+    """413 from the limit on."""
+    jira.comments.limit = 1
+    key = create(client).json()["key"]
+    assert [client.post(f"/issue/{key}/comment", json={"body": ADF}).status_code for _ in range(2)] == [201, 413]

@@ -99,7 +99,7 @@ def assemble(
         desk = _desk(settings, records, port, SituationReader(settings, engine, exporter))
         lanes.append(Lane(outbox.TICKETS, desk.handlers, Backoff(1, 300)))
     workers = {lane.name: Worker(queue, lane, clock=clock, logger=logger, on_lost=metrics.lease_lost) for lane in lanes}
-    handoffs = HandoffDesk(engine, clock, scope=scope, reporter=reporter, with_tickets=with_tickets)
+    handoffs = HandoffDesk(engine, clock, scope=scope, reporter=reporter, port=port)
     overview = Overview(settings, engine, PrometheusReader(prometheus))
     parts = Parts(
         settings,

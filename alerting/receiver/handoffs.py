@@ -22,6 +22,8 @@ from alerting.receiver.reports import HandoffText, Reporter
 from alerting.receiver.schema import handoffs
 from alerting.receiver.schema import incidents as incidents_table
 from alerting.receiver.text import Document, paragraph
+from alerting.receiver.ticket_port import Ambiguous, Gone, TicketPort
+from alerting.receiver.worker import Permanent, Transient
 from handrail.clock import Clock
 from handrail.database import reading, take_turns
 from handrail.logs import LogOnce
@@ -42,13 +44,14 @@ class HandoffDesk:
         *,
         scope: str,
         reporter: Reporter,
-        with_tickets: bool,
+        port: TicketPort | None,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._scope = scope
         self._reporter = reporter
-        self._with_tickets = with_tickets
+        self._port = port
+        self._with_tickets = port is not None
 
     def accept(self, sent: Sent, request: HandoffRequest, reason: str) -> str:
         """Commit the hand-off and return its id; Conflict when the key was used with another body."""
@@ -92,7 +95,13 @@ class HandoffDesk:
     def status(self, handoff_id: str, agent: str | None) -> dict[str, Any] | None:
         """{id, state, ticket} of a hand-off, if `agent` (None: anyone's) may see it; accepted, ticketed or closed."""
         query = (
-            select(handoffs.c.id, handoffs.c.agent, incidents_table.c.ticket_key, incidents_table.c.state)
+            select(
+                handoffs.c.id,
+                handoffs.c.agent,
+                handoffs.c.incident_id,
+                incidents_table.c.ticket_key,
+                incidents_table.c.state,
+            )
             .join(incidents_table, incidents_table.c.id == handoffs.c.incident_id, isouter=True)
             .where(handoffs.c.id == handoff_id)
         )
@@ -100,14 +109,31 @@ class HandoffDesk:
             row = connection.execute(query).first()
         if row is None or agent not in (None, row.agent):
             return None
-        state = "closed" if row.state == "resolved" else "ticketed" if row.ticket_key else "accepted"
+        closed = row.state == "resolved" or (row.ticket_key and self._was_closed(row.incident_id, row.ticket_key))
+        state = "closed" if closed else "ticketed" if row.ticket_key else "accepted"
         return {"id": row.id, "state": state, "ticket": row.ticket_key}
+
+    def _was_closed(self, incident_id: int, key: str) -> bool:
+        """Whether a person has closed the ticket, as Jira says now; when it does not say, nobody has."""
+        try:
+            if self._port is None or not self._port.read(key).done:
+                return False
+        except Gone:
+            pass
+        except (Transient, Permanent, Ambiguous):
+            return False
+        now = self._clock.now().timestamp()
+        with self._engine.begin() as connection:
+            incidents.end(connection, incident_id, digest="", now=now)
+            subject = f"incident/{incident_id}"
+            audit.append(connection, now, actor="handrail", action="hand-off closed", subject=subject, ticket=key)
+        return True
 
     def _incident(self, connection: Connection, handoff: HandoffText, now: float) -> int:
         key = incident_key(self._scope, "Handoff", {"agent": handoff.agent, "signature": _signature(handoff)})
         newest = incidents.newest(connection, key)
         report = self._reporter.handoff(handoff)
-        if newest is None or now - newest.opened_at > AGGREGATE_S:
+        if newest is None or newest.state != "firing" or now - newest.opened_at > AGGREGATE_S:
             return incidents.begin(
                 connection,
                 key=key,

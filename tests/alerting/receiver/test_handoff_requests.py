@@ -211,9 +211,14 @@ def test_a_flood_is_one_ticket_whose_last_comment_says_how_many(bench):
     assert "And 39 more hand-offs for the same reason: 60 in the hour." in repr(ticket.comments[-1])
 
 
-def test_the_status_goes_from_accepted_to_ticketed(bench):
-    """And names the ticket."""
+def test_the_status_goes_from_accepted_to_ticketed_to_closed(bench):
+    """And names the ticket; what comes after a person closed it is a new incident."""
     url = bench.handoff({"task": "x", "confidence": 0.3}).json()["status_url"]
     assert bench.operate("GET", url).json()["state"] == "accepted"
     bench.drain()
     assert bench.operate("GET", url).json()["state"] == "ticketed"
+    (ticket,) = bench.jira.issues
+    ticket.close()
+    assert [bench.operate("GET", url).json()["state"] for _ in range(2)] == ["closed", "closed"]
+    again = bench.handoff({"task": "y", "confidence": 0.3}, key="k2").json()["status_url"]
+    assert bench.operate("GET", again).json()["state"] == "accepted"

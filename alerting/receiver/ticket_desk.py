@@ -68,6 +68,16 @@ class TicketDesk:
 
     def open(self, item: Item) -> None:
         """The ticket of before if it ended only just, the one of an unanswered attempt, or else a new one."""
+        try:
+            self._open(item, reclaimed=item.reclaimed or "reclaimed" in item.payload)
+        except Transient as error:
+            if not item.reclaimed:
+                raise
+            # Put off, it would no longer be known that the attempt before may have created a ticket.
+            learnt = {**(error.payload or item.payload), "reclaimed": True}
+            raise Transient(str(error), retry_after_s=error.retry_after_s, payload=learnt) from error
+
+    def _open(self, item: Item, *, reclaimed: bool) -> None:
         incident = self._records.incident(item)
         if incident.ticket_key:
             self._records.finish(item, "opened before", incident.ticket_key)
@@ -75,7 +85,7 @@ class TicketDesk:
         former = self._records.former(incident)
         if former is not None and "unanswered" not in item.payload and self._take_up(item, incident, former):
             return
-        unanswered = item.payload.get("unanswered", 0 if item.reclaimed else None)
+        unanswered = item.payload.get("unanswered", 0 if reclaimed else None)
         if unanswered is not None:
             if ours := self._ours(identity_of(incident)):
                 self._records.opened(item, ours[0].key, "adopted")

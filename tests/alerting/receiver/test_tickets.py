@@ -164,6 +164,21 @@ def test_a_crash_between_creation_and_its_record_adopts_the_ticket(bench, notifi
     assert bench.metric('handrail_tickets_total{action="adopted"}') == 1
 
 
+@pytest.mark.parametrize("fault", ["rate_limited", "unavailable", "server_error"])
+def test_a_search_that_fails_after_a_crash_does_not_lead_to_a_second_creation(bench, notification, fault):
+    """What is not known after a crash is not forgotten because Jira was busy when it was first asked."""
+    bench.alert(notification())
+    bench.drain()
+    with bench.receiver.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE incidents SET ticket_key = NULL")
+        connection.execute(outbox.update().values(state="leased", lease_until=bench.clock.now().timestamp() + 60))
+    bench.restart()
+    bench.jira.faults.set(fault, count=2)
+    bench.later(600)
+    assert len(bench.jira.issues) == 1
+    assert bench.metric('handrail_tickets_total{action="adopted"}') == 1
+
+
 @pytest.mark.parametrize("kind", ["rate_limited", "unavailable", "unauthorized", "forbidden", "server_error", "html"])
 def test_an_outage_delays_the_ticket_and_loses_nothing(bench, notification, kind):
     """While Jira fails nothing is created; afterwards there is exactly one ticket."""

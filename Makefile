@@ -79,7 +79,7 @@ test-checkers: $(DEV) ## Run the checkers of others over everything rendered: pi
 test-n8n: $(DEV) ## Run the tests against a real n8n
 	@$(VENV)/bin/python -m pytest tests/n8n -m n8n -o addopts="--import-mode=importlib -q --strict-markers"
 
-test-faults: $(DEV) ## Kill the exporter 200 times while calls come, with a real Prometheus (about 5 minutes)
+test-faults: $(DEV) ## Kill the exporter 200 times and the receiver 300 times at work (about 10 minutes)
 	@$(RUN) stack tools >/dev/null || echo "This needs Prometheus." >&2
 	@$(VENV)/bin/python -m pytest tests/faults -m faults -p no:xdist
 

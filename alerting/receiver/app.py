@@ -200,7 +200,11 @@ def _redaction_key(settings: Settings) -> bytes:
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM or Ctrl-C."""
-    clock = SystemClock()
+    serve(assembled(settings, SystemClock()), settings)
+
+
+def assembled(settings: Settings, clock: Clock) -> Receiver:
+    """The receiver in front of the services that the settings name; nothing of it runs yet."""
     jira = settings.tickets.jira
     tickets = JiraTickets(jira, clock) if jira else None
     receiver = assemble(
@@ -211,6 +215,13 @@ def run(settings: Settings) -> None:
         prometheus=build_client(base_url=f"http://{settings.prometheus.listen}", timeout_s=3),
         exporter=build_client(base_url=f"http://{settings.exporter.listen}", timeout_s=3),
     )
+    if tickets is not None:
+        receiver.loops["fields"] = lambda _: say_missing_fields(tickets, logs.get_logger("receiver"))
+    return receiver
+
+
+def serve(receiver: Receiver, settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl-C, with all that runs beside."""
     serving, loops = server.server(receiver.app, settings), dict(receiver.loops)
     if settings.receiver.tls is not None and serving.config.ssl is not None:
         loops["certificate"] = Renewal(serving.config.ssl, settings.receiver.tls, logs.get_logger("receiver")).run
@@ -219,8 +230,6 @@ def run(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     threads = [threading.Thread(target=loop, args=(stop,), name=name) for name, loop in loops.items()]
-    if tickets is not None:
-        threads.append(threading.Thread(target=say_missing_fields, args=(tickets, logs.get_logger("receiver"))))
     for thread in threads:
         thread.start()
     try:

@@ -1,0 +1,140 @@
+"""Alertmanager and agents that send until they are answered, and the truth about what they sent."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from handrail.http import HttpClient, build_client
+
+AGENTS = ("billing", "invoices", "search", "support")
+ALERTS = ("AgentErrorRatioHigh", "AgentSilent", "AgentStuck")
+# One broken tool is one incident, whatever number of hand-offs come of it.
+TOOL_ERRORS = ("no route to host", "bad gateway", "not allowed", "disk is full", "unknown column")
+Key = tuple[str, str]
+
+
+def notification(key: Key, fingerprints: tuple[str, ...], *, firing: bool, number: int, peer: str) -> dict[str, Any]:
+    """As Alertmanager sends it; `number` tells it from all others."""
+    alertname, agent = key
+    labels = {"alertname": alertname, "agent": agent, "severity": "critical"}
+    one = {
+        "status": "firing" if firing else "resolved",
+        "labels": labels,
+        "annotations": {"summary": "It does not go well.", "description": f"Said for the {number}th time."},
+        "startsAt": "2026-11-23T11:59:00Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+        "generatorURL": f"http://{peer}.example/graph",
+    }
+    return {
+        "version": "4",
+        "groupKey": f"notification {number}",
+        "truncatedAlerts": 0,
+        "status": one["status"],
+        "receiver": "receiver",
+        "groupLabels": {"alertname": alertname, "agent": agent},
+        "commonLabels": labels,
+        "commonAnnotations": {},
+        "externalURL": f"http://{peer}.example",
+        "alerts": [{**one, "fingerprint": fingerprint} for fingerprint in fingerprints],
+    }
+
+
+class Sender:
+    """A thread of its own that does one thing after the other until it is told to stop."""
+
+    def __init__(self, url: str, act: Callable[[Callable[..., httpx.Response]], None], pause: Callable[[], float]):
+        self._client: HttpClient = build_client(base_url=url, timeout_s=5)
+        self._act, self._pause = act, pause
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.failed: list[Exception] = []
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """After what it is about: whoever sends does not give up."""
+        self._stopping.set()
+        self._thread.join()
+        self._client.close()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.wait(self._pause()):
+                self._act(self._until_answered)
+        except Exception as error:  # noqa: BLE001 - the test asks for it
+            self.failed.append(error)
+
+    def _until_answered(self, path: str, body: object, headers: dict[str, str]) -> httpx.Response:
+        """Like Alertmanager: again after a lost connection and after any 5xx."""
+        pause = threading.Event()
+        while True:
+            try:
+                answer = self._client.post(path, content=json.dumps(body), headers=headers)
+            except httpx.TransportError:
+                pause.wait(0.05)
+                continue
+            if answer.status_code < 500:
+                assert answer.is_success, answer.text
+                return answer
+            pause.wait(0.05)
+
+
+class Incidents:
+    """Alerts that begin, change, repeat, end and begin again; each group of them is told in order."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._numbers = iter(range(1, 10**9))
+        self._lock = threading.Lock()
+        self.firing: dict[Key, tuple[str, ...]] = {(name, agent): () for name in ALERTS for agent in AGENTS}
+        self.acknowledged: set[int] = set()
+
+    def of(self, agent: str) -> Callable[[Callable[..., httpx.Response]], None]:
+        """What is told about one agent, by one sender."""
+        keys = [key for key in self.firing if key[1] == agent]
+
+        def act(post: Callable[..., httpx.Response]) -> None:
+            with self._lock:
+                key, dice, copies = self._rng.choice(keys), self._rng.random(), self._rng.choice((0, 0, 1))
+                number, two = next(self._numbers), self._rng.random() < 0.3
+            before = self.firing[key]
+            if not before:
+                after = ("a" * 16, "b" * 16) if two else ("a" * 16,)
+            elif dice < 0.3:
+                after = ()
+            elif dice < 0.6:
+                after = before  # a repeat
+            else:
+                after = ("a" * 16,) if len(before) == 2 else ("a" * 16, "b" * 16)
+            prints, firing = (after or before), bool(after)
+            for peer in ("one", "two")[: 1 + copies]:
+                body = notification(key, prints, firing=firing, number=number, peer=peer)
+                post("/v1/alerts", body, {"authorization": "Bearer webhook-token"})
+            with self._lock:
+                self.acknowledged.add(number)
+            self.firing[key] = after
+
+        return act
+
+
+class Handoffs:
+    """An agent that hands over, some of it twice with the same key."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self.accepted: dict[str, str] = {}
+
+    def act(self, post: Callable[..., httpx.Response]) -> None:
+        key = f"run-{len(self.accepted)}"
+        body = {"task": f"Decide about {key}", "tool_error": self._rng.choice(TOOL_ERRORS), "run_id": key}
+        headers = {"authorization": "Bearer handoff-token", "idempotency-key": key}
+        ids = {post("/v1/handoffs", body, headers).json()["id"] for _ in range(self._rng.choice((1, 1, 2)))}
+        assert len(ids) == 1, f"{key} became {ids}"
+        (self.accepted[key],) = ids

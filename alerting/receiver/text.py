@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from handrail.redact import clean
+from handrail.redact import clean, redact
 
 MAX_SUMMARY = 255  # Jira's limit for a summary, in characters
 MAX_KEPT = 100_000  # of one quotation; what a ticket cannot show of it is attached
@@ -82,8 +82,12 @@ def dump(document: Document) -> list[dict[str, Any]]:
 
 
 def restore(values: Sequence[object]) -> Document:
-    """The document that `dump` wrote."""
-    return tuple(Block.model_validate(value) for value in values)
+    """The document that `dump` wrote, its quotations redacted once more: an older version may have known less."""
+    return tuple(_checked(Block.model_validate(value)) for value in values)
+
+
+def _checked(block: Block) -> Block:
+    return block.model_copy(update={"text": redact(block.text)}) if block.kind == "quote" else block
 
 
 def plain(document: Document) -> str:

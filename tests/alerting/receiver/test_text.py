@@ -84,3 +84,13 @@ def _nodes(node):
 
 def _types(adf):
     return [node["type"] for node in _nodes(adf) if "type" in node]
+
+
+def test_what_an_older_version_stored_is_redacted_when_it_is_sent():
+    """It may have known fewer kinds; what was redacted already stays as it is."""
+    address = "jane.roe" + "@example.org"
+    stored = text.dump((text.quote("Prompt", f"[EMAIL:7f3a2c] {address}"), text.facts(("Whom to ask", address))))
+    quoted, facts = text.restore(stored)
+    assert address not in quoted.text
+    assert quoted.text.startswith("[EMAIL:7f3a2c] [EMAIL:")
+    assert facts.rows == (("Whom to ask", address),)

@@ -8,14 +8,14 @@ from typing import Any
 from drill.simulators.jira_content import content_problem
 from drill.simulators.jira_fields import properties_problem
 from drill.simulators.jira_model import Issue, error, stamp
-from drill.simulators.wire import Request, Response, json_response
+from drill.simulators.wire import Request, Response, json_response, text_response
 from handrail.clock import Clock
 
 
 class Comments:
     """`limit`: so many an issue takes. `list_has_properties`: whether the list shows properties if it is asked to.
 
-    `takes_properties` is False for a Jira that refuses them.
+    `takes_properties` is False for a Jira that refuses them; the answers to the next `lost` comments are a 504.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class Comments:
         self.limit = 5000
         self.list_has_properties = True
         self.takes_properties = True
+        self.lost = 0
 
     def add(self, request: Request, key: str, *, cloud: bool) -> Response:
         """A new comment."""
@@ -48,6 +49,9 @@ class Comments:
         row = {"id": self._new_id(), "body": body["body"], "created": stamp(self._clock.now())}
         row["properties"] = body.get("properties") or []
         issue.comments.append(row)
+        if self.lost > 0:
+            self.lost -= 1
+            return text_response("<html><body>504 Gateway Time-out</body></html>", 504, "text/html")
         return json_response(self._bean(issue, row, properties=True), 201)
 
     def listed(self, request: Request, key: str) -> Response:

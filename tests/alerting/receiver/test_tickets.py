@@ -98,7 +98,7 @@ def test_a_comment_whose_answer_was_lost_is_recognised(bench, notification, befo
         created = f"2026-11-22T10:00:{number % 60:02d}.000+0000"
         body = ticket.description
         ticket.comments.append({"id": f"old-{number}", "body": body, "created": created, "properties": []})
-    bench.jira.faults.set("truncated", count=2)
+    bench.jira.comments.lost = 1
     bench.alert(notification(fingerprints=TWO))
     bench.later(10)
     (said,) = ticket.comments[before:]

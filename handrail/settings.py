@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from handrail.agent_settings import Agent
 from handrail.fields import ADDRESS, NAME, Address, Model, Name, PositiveDuration, Size, Url, WithSecrets
@@ -68,6 +68,27 @@ class Limits(Model):
     operations_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 120
 
 
+# Every label that an alert of the rules can have; a test holds them against what is rendered.
+ALERT_LABELS: frozenset[str] = frozenset(
+    {"agent", "alertname", "basis", "credential", "cron", "dataset", "drilled", "gateway", "instance", "integration"}
+    | {"job", "lane", "limit", "owner", "pace", "per", "rule_group", "scenario", "severity", "sla", "source", "worker"}
+)
+
+
+def _labels_of_alerts(names: tuple[str, ...]) -> tuple[str, ...]:
+    if unknown := sorted(set(names) - ALERT_LABELS):
+        raise ValueError(f"no alert has a label {unknown[0]!r}; there are: {', '.join(sorted(ALERT_LABELS))}")
+    if len(set(names)) < len(names):
+        raise ValueError("names a label twice")
+    return names
+
+
+def _a_minute(value: timedelta) -> timedelta:
+    if value < timedelta(minutes=1):
+        raise ValueError("must be at least 1m: Prometheus tells a new Alertmanager its alerts once a minute")
+    return value
+
+
 class Receiver(WithSecrets):
     """The webhook receiver."""
 
@@ -78,6 +99,9 @@ class Receiver(WithSecrets):
     handoff_token: Secret = Secret(file=Path(".handrail/secrets/handoff_token"))
     database_url: str = "sqlite:///.handrail/receiver/receiver.sqlite"
     proof_window: PositiveDuration = timedelta(seconds=15)
+    incident_labels: Annotated[tuple[str, ...], AfterValidator(_labels_of_alerts)] = ()
+    alertmanagers: tuple[Url, ...] = ()
+    reconcile_interval: Annotated[PositiveDuration, AfterValidator(_a_minute)] = timedelta(minutes=1)
     limits: Limits = Limits()
     tls: ReceiverTls | None = None
 
@@ -157,6 +181,11 @@ class Settings(Model):
     def agent(self, name: str) -> Agent | None:
         """The configured agent of that name; None for one that was discovered."""
         return next((agent for agent in self.agents if agent.name == name), None)
+
+    @property
+    def alertmanagers(self) -> tuple[str, ...]:
+        """The URL of every Alertmanager that tells the receiver."""
+        return self.receiver.alertmanagers or (f"http://{self.alertmanager.listen}",)
 
     def sla_of(self, agent: str) -> Sla:
         """The SLA that holds for an agent; a discovered one is held to `default`."""

@@ -17,15 +17,20 @@ from alerting.receiver.api.access import Access
 from alerting.receiver.api.parts import Parts
 from alerting.receiver.decide import Policy
 from alerting.receiver.drills import DrillLog
+from alerting.receiver.effects import Effects
+from alerting.receiver.firing import Alertmanagers
 from alerting.receiver.handoffs import HandoffDesk, taken
 from alerting.receiver.heartbeat import Heart
-from alerting.receiver.inbox import Inbox, Intake
+from alerting.receiver.inbox import Heartbeats, Inbox, Intake
 from alerting.receiver.jira.tickets import JiraTickets, say_missing_fields
 from alerting.receiver.kills import KillOperator
 from alerting.receiver.metrics import ReceiverMetrics, Tables
 from alerting.receiver.observed import CallCount, PrometheusReader
 from alerting.receiver.outbox import Outbox
 from alerting.receiver.overview import Overview
+from alerting.receiver.payload import Identity
+from alerting.receiver.reconcile import Waits
+from alerting.receiver.reconciler import Reconciler
 from alerting.receiver.reports import Reporter
 from alerting.receiver.retention import Retention
 from alerting.receiver.schema import MIGRATIONS
@@ -60,6 +65,11 @@ class Receiver:
     workers: dict[str, Worker]
     anchors: Anchors
     handoffs: HandoffDesk
+    reconciler: Reconciler
+
+
+def _connect_alertmanager(url: str) -> HttpClient:
+    return build_client(base_url=url, timeout_s=5)
 
 
 def assemble(
@@ -70,6 +80,7 @@ def assemble(
     switches: dict[str, Switch],
     prometheus: HttpClient,
     exporter: HttpClient,
+    connect_alertmanager: Callable[[str], HttpClient] = _connect_alertmanager,
 ) -> Receiver:
     """Everything around the settings' database, which is brought to the newest schema first."""
     engine = create_engine(settings.receiver.database_url)
@@ -78,12 +89,11 @@ def assemble(
     reporter = Reporter(settings, redactor := Redactor(_redaction_key(settings)))
     inbox, queue = Inbox(engine, clock, redactor), Outbox(engine, clock)
     scope, with_tickets = settings.team.name, port is not None
-    policy = Policy({agent.name: frozenset(agent.kill_on) for agent in settings.agents})
-    intake = Intake(
-        engine, clock, scope=scope, policy=policy, reporter=reporter, with_tickets=with_tickets, logger=logger
-    )
+    heartbeats = Heartbeats()
     drill_log = DrillLog(engine, clock)
-    metrics = ReceiverMetrics(_tables(engine, settings, queue, intake, sorted(switches), drill_log))
+    metrics = ReceiverMetrics(_tables(engine, settings, queue, heartbeats, sorted(switches), drill_log))
+    effects = _effects(settings, reporter, with_tickets=with_tickets)
+    intake = Intake(engine, clock, effects, heartbeats, count=metrics.decision, logger=logger)
     operator = KillOperator(
         engine,
         switches,
@@ -115,12 +125,13 @@ def assemble(
         log_once=logs.LogOnce(logger),
     )
     app = web.application(parts)
-    loops = {lane: each.run for lane, each in workers.items()} | _heart(settings, clock, intake, metrics, logger)
+    loops = {lane: each.run for lane, each in workers.items()} | _heart(settings, clock, heartbeats, metrics, logger)
+    reconciler = _reconciler(settings, engine, clock, effects, metrics, connect_alertmanager)
     anchors = Anchors(engine, logger)
-    loops |= {"retention": Retention(engine, clock, logger).run, "anchors": anchors.run}
+    loops |= {"retention": Retention(engine, clock, logger).run, "anchors": anchors.run, "reconciler": reconciler.run}
     loops["inbox"] = lambda stop: intake.run(stop, inbox.arrived)
     loops["handoffs"] = lambda stop: handoffs.run(stop, logs.LogOnce(logger))
-    return Receiver(app, loops, engine, intake, workers, anchors, handoffs)
+    return Receiver(app, loops, engine, intake, workers, anchors, handoffs, reconciler)
 
 
 def _desk(settings: Settings, records: TicketRecords, port: TicketPort, situation: SituationReader) -> TicketDesk:
@@ -129,8 +140,44 @@ def _desk(settings: Settings, records: TicketRecords, port: TicketPort, situatio
     return TicketDesk(records, port, reopen_within_s=reopen_within_s, situation=situation.of)
 
 
+def _effects(settings: Settings, reporter: Reporter, *, with_tickets: bool) -> Effects:
+    identity = Identity(settings.team.name, settings.receiver.incident_labels)
+    return Effects(identity, _policy(settings), reporter, with_tickets=with_tickets)
+
+
+def _reconciler(
+    settings: Settings,
+    engine: Engine,
+    clock: Clock,
+    effects: Effects,
+    metrics: ReceiverMetrics,
+    connect: Callable[[str], HttpClient],
+) -> Reconciler:
+    waits = Waits(
+        group_wait_s=settings.notify.group_wait.total_seconds(),
+        late_s=_policy(settings).late_s,
+        every_s=settings.receiver.reconcile_interval.total_seconds(),
+    )
+    return Reconciler(
+        engine,
+        clock,
+        Alertmanagers(settings.alertmanagers, connect),
+        effects,
+        waits,
+        looked=metrics.reconciler_look,
+        found=metrics.reconciler_finding,
+        logger=logs.get_logger("receiver"),
+    )
+
+
+def _policy(settings: Settings) -> Policy:
+    """A peer waits 15 s for each before it, and tries until the next flush of the group is due."""
+    late_s = 15 * len(settings.alertmanagers) + max(settings.notify.group_interval.total_seconds(), 10)
+    return Policy({agent.name: frozenset(agent.kill_on) for agent in settings.agents}, late_s=late_s)
+
+
 def _heart(
-    settings: Settings, clock: Clock, intake: Intake, metrics: ReceiverMetrics, logger: logs.Logger
+    settings: Settings, clock: Clock, heartbeats: Heartbeats, metrics: ReceiverMetrics, logger: logs.Logger
 ) -> dict[str, Loop]:
     """The loop of the heartbeat, if the team wants one."""
     heartbeat = settings.notify.heartbeat
@@ -141,7 +188,7 @@ def _heart(
         build_client,
         clock,
         every_s=heartbeat.every.total_seconds(),
-        heard=lambda: intake.heartbeats.last,
+        heard=lambda: heartbeats.last,
         count=metrics.heartbeat,
         logger=logger,
     )
@@ -149,12 +196,12 @@ def _heart(
 
 
 def _tables(
-    engine: Engine, settings: Settings, queue: Outbox, intake: Intake, switches: list[str], drill_log: DrillLog
+    engine: Engine, settings: Settings, queue: Outbox, heartbeats: Heartbeats, switches: list[str], drill_log: DrillLog
 ) -> Tables:
     agents = [agent.name for agent in settings.agents]
     return Tables(
         outbox=queue,
-        heartbeat=lambda: intake.heartbeats.last,
+        heartbeat=lambda: heartbeats.last,
         flags=lambda: flags.of(engine, agents),
         flags_changed=lambda: flags.changed(engine, agents),
         unconfirmed=lambda: kills.unconfirmed(engine, switches),

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
 from sqlalchemy.exc import DataError, SQLAlchemyError
 
-from alerting.receiver import audit, decide, incidents, kills, tickets
-from alerting.receiver.payload import Notification, incident_key, parse
-from alerting.receiver.reports import Reporter
+from alerting.receiver.decide import Reason
+from alerting.receiver.effects import Effects
+from alerting.receiver.payload import parse, split
 from alerting.receiver.schema import inbox, outbox, quarantine
-from alerting.receiver.text import paragraph
 from handrail.clock import Clock
 from handrail.database import take_turns
 from handrail.logs import Logger, LogOnce
@@ -86,28 +86,25 @@ class Heartbeats:
 
 
 class Intake:
-    """Decides what is in the inbox, in the order in which it came."""
+    """Decides what is in the inbox, in the order in which it came. `count` is told of each decision."""
 
     def __init__(
         self,
         engine: Engine,
         clock: Clock,
+        effects: Effects,
+        heartbeats: Heartbeats,
         *,
-        scope: str,
-        policy: decide.Policy,
-        reporter: Reporter,
-        with_tickets: bool,
+        count: Callable[[Reason], None],
         logger: Logger,
     ) -> None:
         self._engine = engine
         self._clock = clock
-        self._scope = scope
-        self._policy = policy
-        self._reporter = reporter
-        self._with_tickets = with_tickets
+        self._effects = effects
+        self._heartbeats = heartbeats
+        self._count = count
         self._logger = logger
         self._log_once = LogOnce(logger)
-        self.heartbeats = Heartbeats()
 
     def run(self, stop: threading.Event, arrived: threading.Event) -> None:
         """Decide until `stop` is set; a database that fails is tried again."""
@@ -131,78 +128,29 @@ class Intake:
             if row is None:
                 return False
             now = self._clock.now().timestamp()
+            reasons: list[Reason] = []
             try:
                 with connection.begin_nested():
-                    notification = parse(row.body.encode())
-                    reason = self._apply(connection, notification, now)
-                    if notification.alertname == decide.WATCHDOG and notification.firing:
-                        # When it came: one that waited here for a restart says nothing about now.
-                        self.heartbeats.last = row.received_at
+                    reasons = self._decide(connection, row.body, row.received_at)
+                    said = "; ".join(reason.text for reason in reasons)
             except Exception as error:
                 # A text that the database refuses, as PostgreSQL does NUL, would be refused for ever.
                 if isinstance(error, SQLAlchemyError) and not isinstance(error, DataError):
                     raise
                 self._logger.exception("notification_not_decided", inbox=row.id)
-                reason = f"not decided: {type(error).__name__}"
-                _quarantine(connection, row.body, reason, now)
-            connection.execute(update(inbox).where(inbox.c.id == row.id).values(processed_at=now, decision=reason))
+                said = f"not decided: {type(error).__name__}"
+                _quarantine(connection, row.body, said, now)
+            connection.execute(update(inbox).where(inbox.c.id == row.id).values(processed_at=now, decision=said))
+        for reason in reasons:
+            self._count(reason)
         return True
 
-    def _apply(self, connection: Connection, notification: Notification, now: float) -> str:
-        key = incident_key(self._scope, notification.alertname, notification.group_labels)
-        newest = incidents.newest(connection, key)
-        known = decide.Known(newest.state, newest.digest) if newest else None
-        decision = decide.decide(notification, known, self._policy)
-        incident_id = newest.id if newest else None
-        for action in decision.actions:
-            incident_id = self._act(connection, action, notification, key, incident_id, now)
-        if any(not isinstance(action, decide.Heartbeat | decide.Repeat) for action in decision.actions):
-            audit.append(
-                connection,
-                now,
-                actor="alertmanager",
-                action=", ".join(type(action).__name__ for action in decision.actions),
-                subject=f"incident/{incident_id}",
-                alertname=notification.alertname,
-                agent=notification.agent,
-                reason=decision.reason,
-            )
-        return decision.reason
-
-    def _act(
-        self,
-        connection: Connection,
-        action: decide.Action,
-        notification: Notification,
-        key: str,
-        incident_id: int | None,
-        now: float,
-    ) -> int | None:
-        digest = notification.state_digest
-        match action:
-            case decide.OpenIncident():
-                return incidents.begin(
-                    connection,
-                    key=key,
-                    alertname=notification.alertname,
-                    agent=notification.agent,
-                    digest=digest,
-                    report=self._reporter.incident(notification),
-                    now=now,
-                    with_ticket=self._with_tickets,
-                )
-            case decide.SwitchOff(agent):
-                reason = f"{notification.alertname} fires, and the agent opted in"
-                kills.request(
-                    connection, agent, "disable", reason=reason, by="handrail", incident_id=incident_id, now=now
-                )
-            case decide.Change() | decide.Repeat() if incident_id is not None:
-                incidents.seen(connection, incident_id, digest=digest, now=now)
-                if isinstance(action, decide.Change) and self._with_tickets:
-                    tickets.put_change(connection, incident_id, self._reporter.change(notification), now=now)
-            case decide.Resolve() if incident_id is not None:
-                incidents.end(connection, incident_id, digest=digest, now=now)
-                if self._with_tickets:
-                    said = (paragraph("Resolved: no alert of this incident fires any more."),)
-                    tickets.put_close(connection, incident_id, said, now=now)
-        return incident_id
+    def _decide(self, connection: Connection, body: str, received_at: float) -> list[Reason]:
+        """Why what was done for each incident. It counts when it came, not how long it waited here."""
+        reasons = []
+        for told in split(parse(body.encode()), self._effects.identity):
+            reason = self._effects.apply(connection, told, received_at, actor="alertmanager").reason
+            if reason is Reason.WATCHDOG_HEARD:
+                self._heartbeats.last = received_at
+            reasons.append(reason)
+        return reasons

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from sqlalchemy import Connection, Row, insert, select, update
 
 from alerting.receiver import tickets
+from alerting.receiver.decide import Known, Remembered
+from alerting.receiver.payload import Notification
 from alerting.receiver.reports import Report
-from alerting.receiver.schema import incidents
+from alerting.receiver.schema import alerts, incidents
 
 IncidentRow = Row[tuple[object, ...]]
 
@@ -17,6 +20,43 @@ def newest(connection: Connection, key: str) -> IncidentRow | None:
     """The newest episode of an incident."""
     query = select(incidents).where(incidents.c.key == key).order_by(incidents.c.episode.desc()).limit(1)
     return connection.execute(query).first()
+
+
+def about(connection: Connection, alertname: str, agent: str | None) -> IncidentRow | None:
+    """The newest episode of any incident about the alert, and about the agent if one is named."""
+    query = select(incidents).where(incidents.c.alertname == alertname)
+    if agent is not None:
+        query = query.where(incidents.c.agent == agent)
+    return connection.execute(query.order_by(incidents.c.id.desc()).limit(1)).first()
+
+
+def known(connection: Connection, key: str, row: IncidentRow | None) -> Known:
+    """What is remembered of the incident whose newest episode is `row`."""
+    found = {
+        each.fingerprint: _remembered(each) for each in connection.execute(select(alerts).where(alerts.c.key == key))
+    }
+    if row is None:
+        return Known(alerts=found)
+    return Known(row.episode, row.state == "firing", found, row.sender or "", row.group_key or "")
+
+
+def _remembered(row: Row[tuple[object, ...]]) -> Remembered:
+    return Remembered(row.firing, row.starts_at, row.ends_at, row.ended_seen_at, row.held_at)
+
+
+def remember(connection: Connection, key: str, changed: Mapping[str, Remembered]) -> None:
+    """Keep what was understood of these alerts of an incident."""
+    for fingerprint, alert in changed.items():
+        values = {name: getattr(alert, name) for name in Remembered.__slots__}
+        row = update(alerts).where(alerts.c.key == key, alerts.c.fingerprint == fingerprint)
+        if connection.execute(row.values(**values)).rowcount == 0:
+            connection.execute(insert(alerts).values(key=key, fingerprint=fingerprint, **values))
+
+
+def told_by(connection: Connection, incident_id: int, notification: Notification) -> None:
+    """Who told of the incident last, and in which group."""
+    values = {"sender": notification.external_url, "group_key": notification.group_key}
+    connection.execute(update(incidents).where(incidents.c.id == incident_id).values(**values))
 
 
 def begin(

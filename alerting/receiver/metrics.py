@@ -11,10 +11,13 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from alerting.receiver import handoff_request
+from alerting.receiver.decide import Reason
 from alerting.receiver.outbox import LANES, Outbox
+from alerting.receiver.reconcile import Finding
 
 _OUTCOMES = ("accepted", "malformed", "unauthorized", "too_large", "limited", "unavailable")
 _TICKETS = ("opened", "adopted", "reopened", "not_reopened", "commented", "closed", "duplicate")
+_LOOKS = ("ok", "busy", "unavailable", "garbage")
 _HEARTBEATS = ("sent", "failed")
 _KILLS = ("confirmed", "not_confirmed")
 
@@ -131,6 +134,16 @@ class ReceiverMetrics:
         self._kills = self._counter("handrail_kill_operations", "Switch operations by outcome.", "state", _KILLS)
         self._heartbeats = self._counter("handrail_heartbeats", "Heartbeats by outcome.", "outcome", _HEARTBEATS)
 
+        self._decisions = Counter(
+            "handrail_decisions", "What notifications meant.", ["decision", "reason"], registry=self.registry
+        )
+        for reason in Reason:
+            self._decisions.labels(reason.verdict, reason.label)
+        self._looks = self._counter("handrail_reconciler_looks", "Looks at Alertmanager.", "outcome", _LOOKS)
+        findings = tuple(finding.label for finding in Finding)
+        self._findings = self._counter(
+            "handrail_reconciler_findings", "What was mended, as no notification told it.", "finding", findings
+        )
         self._leases = self._counter("handrail_leases_lost", "Leases that were lost to another worker.", "lane", LANES)
 
     def _counter(self, name: str, text: str, label: str, known: tuple[str, ...]) -> Counter:
@@ -158,3 +171,15 @@ class ReceiverMetrics:
     def lease_lost(self, lane: str) -> None:
         """Count work that another worker had taken over."""
         self._leases.labels(lane).inc()
+
+    def reconciler_look(self, outcome: str) -> None:
+        """Count a look at Alertmanager."""
+        self._looks.labels(outcome).inc()
+
+    def reconciler_finding(self, finding: Finding) -> None:
+        """Count what was found of an incident, and mended."""
+        self._findings.labels(finding.label).inc()
+
+    def decision(self, reason: Reason) -> None:
+        """Count what a notification meant for one incident."""
+        self._decisions.labels(reason.verdict, reason.label).inc()

@@ -20,7 +20,6 @@ from alerting.receiver.api.access import Refused
 from alerting.receiver.api.body import read_body
 from alerting.receiver.api.parts import Parts
 from alerting.receiver.api.switching import MAX_BYTES, switch_agent
-from alerting.receiver.payload import incident_key
 from alerting.runbook import RUNBOOK, section_of
 from handrail.database import reading
 
@@ -55,10 +54,8 @@ class Pages:
 
     def ticket(self, alertname: str, agent: str | None) -> Response:
         """On to the newest ticket about the alert; a message is sent before its ticket has a key."""
-        labels = {"alertname": alertname} | ({"agent": agent} if agent else {})
-        key = incident_key(self._parts.settings.team.name, alertname, labels)
         with reading(self._parts.engine).connect() as connection:
-            row = incidents.newest(connection, key)
+            row = incidents.about(connection, alertname, agent)
         jira = self._parts.settings.tickets.jira
         if jira and row and row.ticket_key:
             return RedirectResponse(jira.browse(row.ticket_key), status_code=302)

@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -69,6 +70,8 @@ class Notification(BaseModel):
     group_key: Text = Field(alias="groupKey")
     receiver: Text
     group_labels: Labels = Field(alias="groupLabels")
+    external_url: Text = Field(alias="externalURL", default="")
+    truncated_alerts: int = Field(alias="truncatedAlerts", default=0)
     alerts: Annotated[tuple[Alert, ...], Field(min_length=1, max_length=MAX_ALERTS)]
 
     @property
@@ -111,11 +114,51 @@ def parse(body: bytes) -> Notification:
 
 
 def incident_key(scope: str, alertname: str, labels: Mapping[str, str]) -> str:
-    """The identity of an incident, 16 hex digits: who watches, which alert, which group.
+    """The identity of an incident, 16 hex digits: who watches, which alert, which labels.
 
     Not Alertmanager's groupKey, which changes when a parent route is edited.
     """
     return _hash([scope, alertname, sorted(labels.items())])
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which alerts are one incident: of one alertname and one group, or those that share the values of `names`."""
+
+    scope: str
+    names: tuple[str, ...] = ()
+
+    def key(self, labels: Mapping[str, str], group_labels: Mapping[str, str]) -> str:
+        """The incident of an alert with these labels, which was told in the group of these."""
+        alertname = group_labels.get("alertname") or labels.get("alertname", "")
+        if not self.names:
+            return incident_key(self.scope, alertname, group_labels)
+        chosen = {name: labels.get(name, "") for name in self.names}
+        return incident_key(self.scope, alertname if "alertname" in chosen else "", chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is told of one incident. `whole`: every alert of the incident would be listed if it still fired.
+
+    `confirmed`: Alertmanager was asked, and says that these alerts fire now.
+    """
+
+    key: str
+    notification: Notification
+    whole: bool = True
+    confirmed: bool = False
+
+
+def split(notification: Notification, identity: Identity) -> tuple[Told, ...]:
+    """The notification by incident, in the order in which they are first named."""
+    parts: dict[str, list[Alert]] = {}
+    for alert in notification.alerts:
+        parts.setdefault(identity.key(alert.labels, notification.group_labels), []).append(alert)
+    return tuple(
+        Told(key, notification.model_copy(update={"alerts": tuple(alerts)}), whole=not identity.names)
+        for key, alerts in parts.items()
+    )
 
 
 def _hash(value: object) -> str:

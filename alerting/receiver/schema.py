@@ -56,7 +56,24 @@ incidents = Table(
     Column("resolved_at", Double),
     Column("ticket_key", Text),
     Column("report", Text, nullable=False),  # JSON of what the ticket says
+    # Who told of it last: the Alertmanager's URL and its group.
+    Column("sender", Text),
+    Column("group_key", Text),
+    Column("muted", Text),  # silenced, inhibited, muted: those that its ticket was told of already
     UniqueConstraint("key", "episode"),
+)
+
+# Every alert of an incident as it was last understood, also after the incident ended: by it a late copy is told apart.
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("key", Text, primary_key=True),  # of the incident
+    Column("fingerprint", Text, primary_key=True),
+    Column("firing", Boolean, nullable=False),
+    Column("starts_at", Double, nullable=False),
+    Column("ends_at", Double),
+    Column("ended_seen_at", Double),
+    Column("held_at", Double),
 )
 
 # What remains to be done to the world outside, in lanes that do not wait for each other.
@@ -201,6 +218,12 @@ def _leases(connection: Connection) -> None:
     _index(connection, inbox, "inbox_undecided")
 
 
+def _alerts(connection: Connection) -> None:
+    alerts.create(connection, checkfirst=True)
+    for column in (incidents.c.sender, incidents.c.group_key, incidents.c.muted):
+        _add(connection, column)
+
+
 def _add(connection: Connection, column: Column[object]) -> None:
     """Add the column, unless the table was made with it."""
     table = column.table.name
@@ -223,4 +246,4 @@ def _handoff_joins(connection: Connection) -> None:
     handoff_windows.create(connection, checkfirst=True)
 
 
-MIGRATIONS = (_first, _drills, _append_only, _leases, _handoff_joins)
+MIGRATIONS = (_first, _drills, _append_only, _leases, _handoff_joins, _alerts)

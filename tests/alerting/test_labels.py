@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from handrail.settings import ALERT_LABELS
 from tests.every_limit import every_rule
 from tests.promql_labels import Inference, Labels, recorded
 
@@ -109,6 +110,17 @@ def test_every_label_of_a_route_is_one_that_an_alert_has(root: Path, known: dict
     inhibited = {name for rule in config["inhibit_rules"] for name in rule["equal"]}
     assert {"agent", "severity"} <= matched
     assert (matched | inhibited | set(config["route"]["group_by"])) - given == set()
+
+
+def test_an_incident_can_be_told_apart_by_every_label_of_an_alert_and_by_no_other(
+    root: Path, known: dict[str, Labels]
+) -> None:
+    """What `receiver.incident_labels` accepts is what the rules give."""
+    given = {"alertname"}
+    for alert in (rule for rule in rules(root) if "alert" in rule):
+        exposing_n8n = known | ({"up": TARGET | {"source"}} if 'up{job="n8n"}' in alert["expr"] else {})
+        given |= set(judge(exposing_n8n).of(alert["expr"]) or ()) | set(alert["labels"])
+    assert given == ALERT_LABELS
 
 
 @pytest.mark.parametrize(

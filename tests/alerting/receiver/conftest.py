@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -19,8 +20,9 @@ from alerting.receiver.switches import Switch
 from alerting.receiver.switches.env_file import EnvFile
 from drill.simulators.jira import JiraSimulator
 from drill.simulators.wire import serve
-from handrail.http import build_client
+from handrail.http import HttpClient, build_client
 from handrail.settings import Settings, parse
+from tests.alerting.receiver.alertmanager_wire import AlertmanagerWire
 from tests.postgresql import NewDatabase
 
 CONFIG = """
@@ -63,6 +65,7 @@ class Bench:
 
     def __init__(self, settings: Settings, jira: JiraSimulator, clock, calls: Calls, env_file) -> None:
         self.settings, self.jira, self.clock, self.calls, self.env_file = settings, jira, clock, calls, env_file
+        self.alertmanager, self.alertmanager_url = AlertmanagerWire(), ""
         self.switches: dict[str, Switch] = {"support-bot": EnvFile(env_file, activity=calls.mark, settle_s=10)}
         # What the exporter would say of the last calls; None while it says nothing.
         self.calls_shown: Any = None
@@ -79,11 +82,25 @@ class Bench:
             port=JiraTickets(jira, self.clock),
             switches=self.switches,
             prometheus=silent,
+            connect_alertmanager=self.connect_alertmanager,
             exporter=build_client(base_url="http://e", transport=httpx.MockTransport(self._exporter)),
         )
 
     def _exporter(self, _: httpx.Request) -> httpx.Response:
         return httpx.Response(503) if self.calls_shown is None else httpx.Response(200, json=self.calls_shown)
+
+    def connect_alertmanager(self, url: str) -> HttpClient:
+        """To the real one at `alertmanager_url`, or to the answers of `alertmanager`."""
+        if self.alertmanager_url:
+            return build_client(base_url=self.alertmanager_url)
+        return build_client(base_url=url, transport=httpx.MockTransport(self.alertmanager.answer))
+
+    def look(self, times: int = 1) -> None:
+        """Compare with Alertmanager, a minute apart, and do what follows."""
+        for _ in range(times):
+            self.clock.advance(60)
+            self.receiver.reconciler.look()
+            self.drain()
 
     def restart(self) -> None:
         """As after a crash: nothing is left but the database."""
@@ -191,48 +208,71 @@ def postgresql_bench(tmp_path, clock, postgresql) -> Iterator[Bench]:
     yield from build_bench(tmp_path, clock, postgresql)
 
 
-def _notification(
-    status: str = "firing",
-    alertname: str = "AgentErrorRatioHigh",
-    agent: str = "invoice",
-    *,
-    severity: str = "critical",
-    fingerprints: tuple[str, ...] = ("14f2e3b0c1d2e3f4",),
-    **changes: Any,
-) -> dict[str, Any]:
-    """A notification as Alertmanager sends it."""
-    labels = {"alertname": alertname, "agent": agent, "severity": severity, "sla": "default", "owner": "finance"}
-    annotations = {"summary": "Calls fail more often than the SLA allows.", "description": "4.2% of 52 calls failed."}
-    alerts = [
-        {
-            "status": status,
-            "labels": labels,
-            "annotations": annotations,
-            "startsAt": "2026-11-23T11:59:00.000Z",
-            "endsAt": "0001-01-01T00:00:00Z",
-            "generatorURL": "http://prometheus.example/graph?g0.expr=x",
-            "fingerprint": fingerprint,
+class Telling:
+    """Notifications as an Alertmanager tells them: an alert that fires again began after it ended."""
+
+    def __init__(self, clock) -> None:
+        self._clock = clock
+        self._began: dict[tuple[str, str, str], datetime] = {}
+        self._ended: dict[tuple[str, str, str], datetime] = {}
+
+    def __call__(
+        self,
+        status: str = "firing",
+        alertname: str = "AgentErrorRatioHigh",
+        agent: str = "invoice",
+        *,
+        severity: str = "critical",
+        fingerprints: tuple[str, ...] = ("14f2e3b0c1d2e3f4",),
+        resolved: tuple[str, ...] = (),
+        **changes: Any,
+    ) -> dict[str, Any]:
+        """A group of these alerts; those in `resolved` are over, or all of them."""
+        labels = {"alertname": alertname, "agent": agent, "severity": severity, "sla": "default", "owner": "finance"}
+        annotations = {
+            "summary": "Calls fail more often than the SLA allows.",
+            "description": "4.2% of 52 calls failed.",
         }
-        for fingerprint in fingerprints
-    ]
-    return {
-        "version": "4",
-        "groupKey": '{}:{alertname="x"}',
-        "truncatedAlerts": 0,
-        "status": status,
-        "receiver": "handrail",
-        "groupLabels": {"alertname": alertname, "agent": agent},
-        "commonLabels": labels,
-        "commonAnnotations": annotations,
-        "externalURL": "http://alertmanager.example",
-        "alerts": alerts,
-    } | changes
+        states = dict.fromkeys(fingerprints, status) | dict.fromkeys(resolved, "resolved")
+        alerts = [
+            {
+                "status": state,
+                "labels": labels,
+                "annotations": annotations,
+                **self._times((alertname, agent, fingerprint), over=state == "resolved"),
+                "generatorURL": "http://prometheus.example/graph?g0.expr=x",
+                "fingerprint": fingerprint,
+            }
+            for fingerprint, state in states.items()
+        ]
+        return {
+            "version": "4",
+            "groupKey": '{}:{alertname="x"}',
+            "truncatedAlerts": 0,
+            "status": "firing" if "firing" in states.values() else "resolved",
+            "receiver": "handrail",
+            "groupLabels": {"alertname": alertname, "agent": agent},
+            "commonLabels": labels,
+            "commonAnnotations": annotations,
+            "externalURL": "http://alertmanager.example",
+            "alerts": alerts,
+        } | changes
+
+    def _times(self, alert: tuple[str, str, str], *, over: bool) -> dict[str, str]:
+        now, ended = self._clock.now(), self._ended.get(alert)
+        earliest = ended + timedelta(milliseconds=1) if ended else now - timedelta(minutes=1)
+        began = self._began.setdefault(alert, max(now - timedelta(minutes=1), earliest))
+        if over:
+            self._ended[alert] = max(now, began + timedelta(milliseconds=1))
+            del self._began[alert]
+        ends_at = self._ended[alert].isoformat() if over else "0001-01-01T00:00:00Z"
+        return {"startsAt": began.isoformat(timespec="milliseconds"), "endsAt": ends_at}
 
 
 @pytest.fixture
-def notification():
+def notification(clock) -> Telling:
     """Builds notifications as Alertmanager sends them."""
-    return _notification
+    return Telling(clock)
 
 
 @pytest.fixture

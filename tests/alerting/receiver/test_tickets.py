@@ -142,7 +142,7 @@ def test_a_ticket_that_takes_no_more_comments_is_followed_by_another(bench, noti
     bench.drain()
     bench.alert(notification(fingerprints=TWO))
     bench.alert(notification())
-    bench.alert(notification("resolved"))
+    bench.alert(notification("resolved", fingerprints=TWO))
     bench.later(5)
     full, *others = [issue for issue in bench.jira.issues if "handrail-handoff" in issue.labels]
     assert ("Relates", full.key) in others[-1].links

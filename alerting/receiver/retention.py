@@ -7,7 +7,7 @@ import threading
 from sqlalchemy import Column, ColumnElement, Connection, Engine, Table, and_, delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from alerting.receiver.schema import inbox, outbox, quarantine
+from alerting.receiver.schema import alerts, inbox, outbox, quarantine
 from handrail.clock import Clock
 from handrail.logs import Logger, LogOnce
 
@@ -47,12 +47,18 @@ class Retention:
             return (
                 _bite(connection, inbox, inbox.c.id, inbox.c.processed_at < now - KEEP_DONE_S)
                 + _bite(connection, outbox, outbox.c.id, _done(now - KEEP_DONE_S))
+                + connection.execute(delete(alerts).where(_over(now - KEEP_DONE_S))).rowcount
                 + _bite(connection, quarantine, quarantine.c.id, quarantine.c.received_at < now - KEEP_QUARANTINE_S)
             )
 
 
 def _done(before: float) -> ColumnElement[bool]:
     return and_(outbox.c.state.in_(("done", "dropped")), outbox.c.run_at < before)
+
+
+def _over(before: float) -> ColumnElement[bool]:
+    """Alerts that ended so long ago that no copy of them can come any more."""
+    return and_(~alerts.c.firing, alerts.c.held_at.is_(None), alerts.c.ended_seen_at < before)
 
 
 def _bite(connection: Connection, table: Table, key: Column[int], old: ColumnElement[bool]) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from alerting.receiver.retention import KEEP_DONE_S, Retention
 from alerting.receiver.schema import MIGRATIONS, alerts, audit, inbox, incidents
 from handrail.database import migrate
+from handrail.logs import get_logger
 
 ONE, TWO = "14f2e3b0c1d2e3f4", "24f2e3b0c1d2e3f4"
 
@@ -113,3 +115,15 @@ def test_a_database_from_before_goes_on_where_it_was(bench, notification):
     assert all(row.processed_at for row in bench.rows(inbox))
     with bench.receiver.engine.begin() as connection:
         assert connection.execute(alerts.select()).one().firing is False
+
+
+def test_an_alert_that_ended_is_forgotten_after_a_week_and_one_that_fires_is_not(bench, notification):
+    """By then no copy of it can come any more."""
+    bench.alert(notification(fingerprints=(ONE, TWO)))
+    bench.alert(notification(fingerprints=(ONE,), resolved=(TWO,)))
+    bench.drain()
+    bench.clock.advance(KEEP_DONE_S + 1)
+    while Retention(bench.receiver.engine, bench.clock, get_logger("test")).tidy():
+        pass
+    with bench.receiver.engine.begin() as connection:
+        assert [row.fingerprint for row in connection.execute(alerts.select())] == [ONE]

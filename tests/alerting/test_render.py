@@ -15,6 +15,7 @@ import yaml
 from alerting.render import SecretFiles, configuration, render
 from handrail.settings import Settings, parse
 from handrail.source_settings import Sources
+from tests.every_limit import every_rule
 
 FILES = ("rules/handrail.yml", "alertmanager.yml", "prometheus.yml")
 Rendered = Callable[..., Path]
@@ -265,14 +266,14 @@ def test_secrets_are_named_and_never_written(rendered: Rendered) -> None:
 def test_every_alert_follows_the_conventions_and_has_its_run_book(root: Path) -> None:
     """Severity, a static summary that is a sentence, a templated description, links, a heading in docs/alerts.md."""
     headings = re.findall(r"^## (\w+)$", (root / "docs/alerts.md").read_text(), re.MULTILINE)
-    alerts = [rule for rule in rules(root / "alerting/rendered") if "alert" in rule]
-    assert headings == list(dict.fromkeys(rule["alert"] for rule in alerts))
+    alerts = every_rule(root).alerts
+    assert headings == list(dict.fromkeys(rule.name for rule in alerts))
     for rule in alerts:
-        annotations = rule["annotations"]
-        assert rule["labels"]["severity"] in {"critical", "warning", "info"}
+        annotations = rule.annotations
+        assert rule.labels["severity"] in {"critical", "warning", "info"}
         assert re.fullmatch(r"[A-Z][^{}]+\.", annotations["summary"])
         assert "{{" in annotations["description"]
-        assert annotations["runbook_url"].startswith(f"http://127.0.0.1:9096/runbook/{rule['alert']}")
+        assert annotations["runbook_url"].startswith(f"http://127.0.0.1:9096/runbook/{rule.name}")
         assert annotations["dashboard_url"].startswith("http://127.0.0.1:9096/")
 
 

@@ -15,7 +15,17 @@ from dataclasses import dataclass
 from alerting.receiver.outbox import Item
 from alerting.receiver.reports import Report
 from alerting.receiver.text import Document, facts, paragraph, plain, restore
-from alerting.receiver.ticket_port import Ambiguous, Draft, Full, Gone, Identity, Ticket, TicketPort, WebLink
+from alerting.receiver.ticket_port import (
+    Ambiguous,
+    Draft,
+    Full,
+    Gone,
+    Identity,
+    Refused,
+    Ticket,
+    TicketPort,
+    WebLink,
+)
 from alerting.receiver.ticket_records import Incident, TicketRecords, identity_of
 from alerting.receiver.worker import Later, Permanent, Transient
 
@@ -131,16 +141,25 @@ class TicketDesk:
                 self._records.opened(item, ticket.key, "not reopened", reason=reason)
                 return True
             self._records.hold(item)
-            self._port.adopt(ticket.key, identity_of(incident))
-            if ticket.done and not self._port.reopen(ticket.key):
+            if not self._out_of_done(ticket):
                 return False
             report, situation = Report.restore(json.loads(str(incident.report))), self._situation(incident)
             again = paragraph("Fires again. This ticket goes on, because it was closed only a short time ago.")
-            self._comment_once(item, ticket.key, (again, *report.document, *situation.document))
-        except (Gone, Full):
+            with suppress(Full):  # that it is open again says as much
+                self._comment_once(item, ticket.key, (again, *report.document, *situation.document))
+            # Only now: a ticket that could not be taken up must not be found as this episode's.
+            with suppress(Refused):
+                self._port.adopt(ticket.key, identity_of(incident))
+        except Gone:
             return False
         self._records.opened(item, ticket.key, "reopened")
         return True
+
+    def _out_of_done(self, ticket: Ticket) -> bool:
+        try:
+            return not ticket.done or self._port.reopen(ticket.key)
+        except Refused:
+            return False  # every way back asks for something: a new ticket is better than none
 
     def comment(self, item: Item) -> None:
         """Add the comment once, whatever the ticket's state; a deleted or full ticket is replaced by another one."""

@@ -184,14 +184,30 @@ def test_a_closing_screen_that_cannot_be_filled_in_is_a_dead_letter_that_says_wh
     assert len(ticket.comments) == 1
 
 
-def test_a_workflow_without_a_way_back_gets_a_new_ticket(bench, notification, ticket):
-    """Linked to the closed one."""
-    bench.jira.workflow = [Transition("31", "Done", "Done", "done")]
+DONE = Transition("31", "Done", "Done", "done")
+
+
+@pytest.mark.parametrize("back", [[], [Transition("1", "Reopen", "Open", "new", {"reason": True})]])
+def test_a_workflow_without_a_way_back_gets_a_new_ticket(bench, notification, ticket, back):
+    """The closed one is not taken for it when the answer to the creation is lost."""
+    bench.jira.workflow = [DONE, *back]
     bench.alert(notification("resolved"))
+    bench.drain()
+    bench.jira.ambiguous()
+    bench.alert(notification())
+    bench.later(20, step=5)
+    (second,) = bench.open_tickets
+    assert second.key != ticket.key
+
+
+def test_a_full_ticket_is_opened_again_without_a_word(bench, notification, ticket):
+    """Rather than a second one beside it."""
+    bench.alert(notification("resolved"))
+    bench.drain()
+    bench.jira.comments.limit = 1
     bench.alert(notification())
     bench.drain()
-    (second,) = bench.open_tickets
-    assert second.links == {("Relates", ticket.key)}
+    assert bench.open_tickets == [ticket]
 
 
 def test_a_former_ticket_that_was_deleted_is_not_missed(bench, notification, ticket):

@@ -98,7 +98,11 @@ class TicketDesk:
         unanswered = item.payload.get("unanswered", 0 if reclaimed else None)
         if unanswered is not None:
             if ours := self._ours(identity_of(incident)):
-                self._records.opened(item, ours[0].key, "adopted")
+                report = Report.restore(json.loads(str(incident.report)))
+                links = [[link.name, link.title, link.url] for link in report.links]
+                self._records.opened(
+                    item, ours[0].key, "adopted", beside={"links": links, "related": _related(item, former)}
+                )
                 return
             if unanswered < len(SEARCH_AFTER_S):
                 raise Later(SEARCH_AFTER_S[unanswered], {**item.payload, "unanswered": unanswered + 1})
@@ -106,7 +110,7 @@ class TicketDesk:
 
     def _create(self, item: Item, incident: Incident, former: Incident | None, *, repeated: bool) -> None:
         report, situation = Report.restore(json.loads(str(incident.report))), self._situation(incident)
-        related = item.payload.get("instead_of") or (former.ticket_key if former else None)
+        related = _related(item, former)
         before = (facts(("Ticket before this one", related)),) if related else ()
         draft = Draft(
             identity=identity_of(incident),
@@ -281,3 +285,11 @@ class TicketDesk:
             raise Transient(str(error)) from error
         if cut and item is not None:
             self._records.put_beside(item, key, {"file": delivery, "content": plain(document)})
+
+
+def _related(item: Item, former: Incident | None) -> str | None:
+    """The ticket before this one."""
+    instead_of = item.payload.get("instead_of")
+    if instead_of is not None:
+        return str(instead_of)
+    return str(former.ticket_key) if former is not None else None

@@ -198,6 +198,7 @@ def test_a_workflow_without_a_way_back_gets_a_new_ticket(bench, notification, ti
     bench.later(20, step=5)
     (second,) = bench.open_tickets
     assert second.key != ticket.key
+    assert second.links == {("Relates", ticket.key)}
 
 
 def test_a_full_ticket_is_opened_again_without_a_word(bench, notification, ticket):

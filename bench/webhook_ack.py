@@ -62,8 +62,8 @@ def receiver_in(folder: str) -> Receiver:
     """A receiver with a database in `folder`, without its workers."""
     (pathlib.Path(folder) / "token").write_text("t")
     settings = parse(CONFIG.format(folder=folder))
-    prometheus = build_client(base_url="http://127.0.0.1:1")
-    return assemble(settings, clock=SystemClock(), port=None, switches={}, prometheus=prometheus)
+    nobody = build_client(base_url="http://127.0.0.1:1")
+    return assemble(settings, clock=SystemClock(), port=None, switches={}, prometheus=nobody, exporter=nobody)
 
 
 def serve(receiver: Receiver) -> tuple[uvicorn.Server, str]:

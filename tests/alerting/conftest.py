@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from alerting.outputs.documents import Output
+from alerting.outputs.prometheus import PrometheusFiles
 from alerting.render import SecretFiles, render
 from handrail.http import build_client
 from handrail.secret import Secret
@@ -30,6 +32,7 @@ TOOLS = {
     "alertmanager_program": ("alertmanager", "prometheus-alertmanager"),
 }
 SECRET_FILES = SecretFiles(Path("/run/secrets/handrail_webhook_token"), Path("/run/secrets/slack_webhook_url"))
+PLAIN = PrometheusFiles()
 MINIMAL = "sources: {n8n: [{name: main, url: http://n8n.test, api_key_env: N8N_KEY}]}\n"
 
 
@@ -94,14 +97,47 @@ def secret_files() -> SecretFiles:
     return SECRET_FILES
 
 
+@pytest.fixture(scope="session")
+def rendered_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Renders a minimal file with `extra` appended, the same one only once. Do not write there."""
+
+    folders: dict[str, Path] = {}
+
+    def run(extra: str = "", output: Output = PLAIN) -> Path:
+        key = f"{output!r} {extra}"
+        if key not in folders:
+            settings, folders[key] = parse(MINIMAL + extra, environ={}), tmp_path_factory.mktemp("rendered")
+            render(settings, folders[key], SecretFiles.of(settings, place), output)
+        return folders[key]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def example_rendered(example: Settings, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Renders the example, each format only once. Do not write there."""
+
+    folders: dict[str, Path] = {}
+
+    def run(output: Output = PLAIN) -> Path:
+        if repr(output) not in folders:
+            folders[repr(output)] = tmp_path_factory.mktemp("example")
+            render(example, folders[repr(output)], SECRET_FILES, output)
+        return folders[repr(output)]
+
+    return run
+
+
 @pytest.fixture
-def rendered(tmp_path: Path) -> Callable[..., Path]:
-    """Renders a configuration: a minimal file with `extra` appended. Returns the folder."""
+def rendered(tmp_path: Path, rendered_once: Callable[..., Path]) -> Callable[..., Path]:
+    """Renders a configuration: a minimal file with `extra` appended. Returns a folder of the test's own."""
 
     def run(extra: str = "", *, secret_files: SecretFiles | None = None) -> Path:
-        settings = parse(MINIMAL + extra, environ={})
-        render(settings, tmp_path / "rendered", secret_files or SecretFiles.of(settings, place))
-        return tmp_path / "rendered"
+        folder = tmp_path / "rendered"
+        if secret_files is None:
+            return Path(shutil.copytree(rendered_once(extra), folder, dirs_exist_ok=True))
+        render(parse(MINIMAL + extra, environ={}), folder, secret_files)
+        return folder
 
     return run
 

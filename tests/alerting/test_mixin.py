@@ -107,6 +107,7 @@ def test_what_must_be_of_one_moment_stands_in_one_group(rendered: Rendered) -> N
         assert where[f"agent:handrail_calls:increase{window}"] == where[f"agent:handrail_call_errors:increase{window}"]
 
 
+@pytest.mark.slow
 @pytest.mark.tools
 def test_rules_of_many_slas_are_valid(promtool: Path, rendered: Rendered) -> None:
     """No rule stands twice."""

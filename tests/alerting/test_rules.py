@@ -10,7 +10,13 @@ import pytest
 import yaml
 
 pytestmark = pytest.mark.tools
-RULE_TESTS = sorted((Path(__file__).parents[1] / "rules").glob("*.test.yml"))
+# Their series are days long.
+SLOW = {"token_usage", "n8n_crosscheck"}
+RULE_TESTS = [
+    pytest.param(path, id=name, marks=[pytest.mark.slow] if name in SLOW else [])
+    for path in sorted((Path(__file__).parents[1] / "rules").glob("*.test.yml"))
+    for name in [path.name.removesuffix(".test.yml")]
+]
 Rendered = Callable[..., Path]
 
 
@@ -35,7 +41,7 @@ def test_prometheus_configuration_is_valid(promtool: Path, root: Path) -> None:
     check(promtool, "check", "config", root / "alerting/rendered/prometheus.yml")
 
 
-@pytest.mark.parametrize("path", RULE_TESTS, ids=lambda path: path.name.removesuffix(".test.yml"))
+@pytest.mark.parametrize("path", RULE_TESTS)
 def test_alerts_fire_stay_silent_and_resolve(promtool: Path, path: Path, tmp_path: Path) -> None:
     """Every alert fires, is silent just below its limit, and resolves."""
     test = yaml.safe_load(path.read_text())

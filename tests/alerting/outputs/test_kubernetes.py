@@ -15,7 +15,7 @@ from alerting.outputs.alert_routes import spec
 from alerting.outputs.documents import CannotExpress, Documents, Files
 from alerting.outputs.kubernetes import MOST_OF_A_DASHBOARD, MOST_OF_A_RULE, Kubernetes
 from alerting.render import SecretFiles, render
-from handrail.settings import Settings, parse
+from handrail.settings import parse
 from tests.alerting.conftest import MINIMAL
 
 CLUSTER = Kubernetes("ops", {"release": "prometheus"}, receiver_port=9096)
@@ -24,12 +24,12 @@ Resources = Callable[[str], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def resources(tmp_path: Path, secret_files: SecretFiles) -> Resources:
+def resources(rendered_once: Callable[..., Path]) -> Resources:
     """Renders a minimal file with `extra` appended; every resource of every file."""
 
     def run(extra: str = "") -> list[dict[str, Any]]:
-        render(parse(MINIMAL + extra, environ={}), tmp_path, secret_files, CLUSTER)
-        return [found for path in sorted(tmp_path.glob("*.yaml")) for found in yaml.safe_load_all(path.read_text())]
+        folder = rendered_once(extra, CLUSTER)
+        return [found for path in sorted(folder.glob("*.yaml")) for found in yaml.safe_load_all(path.read_text())]
 
     return run
 
@@ -83,6 +83,7 @@ def test_groups_are_those_of_the_plain_files_and_say_how_often(
     assert {group["interval"] for group in groups} == {"20s", "1m"}
 
 
+@pytest.mark.slow
 def test_many_slas_become_several_resources_that_kubectl_can_apply(resources: Resources) -> None:
     """No group is lost or divided, and each resource stays below what an annotation holds."""
     slas = ", ".join(f"team{n}: {{}}" for n in range(30))
@@ -126,14 +127,12 @@ def test_parts_are_scraped_as_services(resources: Resources) -> None:
     }
 
 
-def test_n8n_is_scraped_for_what_the_rules_read_only(
-    example: Settings, tmp_path: Path, secret_files: SecretFiles
-) -> None:
+def test_n8n_is_scraped_for_what_the_rules_read_only(example_rendered: Callable[..., Path]) -> None:
     """Its own labels and its filter go along."""
-    render(example, tmp_path, secret_files, CLUSTER)
+    folder = example_rendered(CLUSTER)
     scrapes = {
         found["metadata"]["name"]: found["spec"]
-        for found in yaml.safe_load_all((tmp_path / "scrapeconfigs.yaml").read_text())
+        for found in yaml.safe_load_all((folder / "scrapeconfigs.yaml").read_text())
     }
     assert scrapes["n8n"]["staticConfigs"][0]["labels"]["source"] == "n8n/main"
     assert [rule["action"] for rule in scrapes["n8n"]["metricRelabelings"]] == ["keep"]

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,14 @@ import pytest
 import yaml
 
 from alerting.outputs.mimir import Mimir
-from alerting.render import SecretFiles, render
-from handrail.settings import Settings
 
 MIMIR = Mimir("https://handrail.example.com/v1/alerts")
 
 
 @pytest.fixture
-def folder(example: Settings, secret_files: SecretFiles, tmp_path: Path) -> Path:
+def folder(example_rendered: Callable[..., Path]) -> Path:
     """The example, rendered."""
-    render(example, tmp_path, secret_files, MIMIR)
-    return tmp_path
+    return example_rendered(MIMIR)
 
 
 def rules(folder: Path) -> dict[str, Any]:

@@ -70,8 +70,9 @@ class Limits(Model):
 
 # Every label that an alert of the rules can have; a test holds them against what is rendered.
 ALERT_LABELS: frozenset[str] = frozenset(
-    {"agent", "alertname", "basis", "credential", "cron", "dataset", "drilled", "gateway", "instance", "integration"}
-    | {"job", "lane", "limit", "owner", "pace", "per", "rule_group", "scenario", "severity", "sla", "source", "worker"}
+    {"agent", "alertname", "baseline", "basis", "credential", "cron", "dataset", "drilled", "gateway", "instance"}
+    | {"integration", "job", "lane", "limit", "owner", "pace", "per", "rule_group", "scenario", "severity", "sla"}
+    | {"source", "worker"}
 )
 
 

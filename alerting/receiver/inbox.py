@@ -101,7 +101,7 @@ class Intake:
         self._engine = engine
         self._clock = clock
         self._effects = effects
-        self._heartbeats = heartbeats
+        self.heartbeats = heartbeats
         self._count = count
         self._logger = logger
         self._log_once = LogOnce(logger)
@@ -151,6 +151,6 @@ class Intake:
         for told in split(parse(body.encode()), self._effects.identity):
             reason = self._effects.apply(connection, told, received_at, actor="alertmanager").reason
             if reason is Reason.WATCHDOG_HEARD:
-                self._heartbeats.last = received_at
+                self.heartbeats.last = received_at
             reasons.append(reason)
         return reasons

@@ -17,6 +17,16 @@ from handrail.quantities import Dollars, format_dollars, format_duration, format
 from handrail.settings import Settings
 from handrail.sla import Sla
 
+# What the past was counted or recorded by: it says nothing of another number.
+_COUNTED_BY = {
+    "percentiles.median": "calls were counted up to the limits of the file",
+    "percentiles.p95": "calls were counted up to the limits of the file",
+    "percentiles.window": "slow calls were recorded over the window of the file",
+    "slowdown.window": "what is usual was recorded over the window of the file",
+    "cost.window": "costs were recorded over the window of the file",
+}
+_RECORDED_WHILE_ON = ("percentiles", "slowdown", "cost")
+
 
 class BadProposal(Exception):
     """A change that cannot be made; the text says why and what could be."""
@@ -43,6 +53,8 @@ def changeable() -> Iterator[str]:
 def propose(sla: Sla, texts: Sequence[str]) -> tuple[Sla, tuple[Change, ...]]:
     """The SLA with all `path=value` applied, and what that changes. BadProposal for the first that cannot be."""
     asked = dict(_read(text) for text in texts)
+    for path in asked:
+        _refuse_what_the_past_cannot_tell(sla, path)
     sections: dict[str, object] = {"profile": sla.profile}
     for name in Sla.model_fields.keys() - sections.keys():
         changed = {path.split(".", 1)[1]: _scalar(value) for path, value in asked.items() if _section(path) == name}
@@ -73,6 +85,15 @@ def _read(text: str) -> tuple[str, str]:
         hint = f"; did you mean {' or '.join(near)}?" if near else f". There are: {', '.join(known)}"
         raise BadProposal(f"{path!r} is no number of an SLA{hint}")
     return path, value.strip()
+
+
+def _refuse_what_the_past_cannot_tell(sla: Sla, path: str) -> None:
+    section = _section(path)
+    reason = _COUNTED_BY.get(path)
+    if section in _RECORDED_WHILE_ON and getattr(sla, section) is None:
+        reason = f"{section} is off, and its past is recorded only while it is on"
+    if reason:
+        raise BadProposal(f"{path} cannot be tried on the past: {reason}. Set it in the file and look again later")
 
 
 def _section(path: str) -> str:

@@ -12,8 +12,10 @@ import pytest
 from alerting.alert_rules import Rules, rules_of
 from alerting.backtest.inlined import Inliner, metrics_of
 from alerting.backtest.proposal import BadProposal, changeable, propose, with_sla
+from handrail.quantities import Dollars
 from handrail.settings import Settings
 from handrail.sla import Sla
+from tests.every_limit import sla as every_limit_of_an_sla
 
 
 def test_a_change_is_read_and_spelt_as_in_the_file() -> None:
@@ -42,6 +44,7 @@ def test_a_change_is_read_and_spelt_as_in_the_file() -> None:
         ("latency.consecutive_calls=many", "latency.consecutive_calls: "),
         ("latency.threshold=[", "latency.threshold: '[' is not a duration"),
         ("tokens.baseline_days=2", "tokens.baseline_days: "),
+        ("slowdown.increase=50%", "slowdown is off, and its past is recorded only while it is on"),
     ],
 )
 def test_what_cannot_be_changed_is_said(text: str, says: str) -> None:
@@ -51,28 +54,42 @@ def test_what_cannot_be_changed_is_said(text: str, says: str) -> None:
     assert says in str(refused.value)
 
 
+NOT_OF_THE_PAST = {"percentiles.median", "percentiles.p95", "percentiles.window", "slowdown.window", "cost.window"}
+
+
+@pytest.mark.parametrize("path", sorted(NOT_OF_THE_PAST))
+def test_what_the_past_was_counted_by_cannot_be_tried(path: str) -> None:
+    """A replay would find no series and say that nothing would have fired."""
+    with pytest.raises(BadProposal, match=r"past: [a-z ]+ of the file"):
+        propose(every_limit_of_an_sla(), [f"{path}=9s"])
+
+
 @pytest.fixture(scope="module")
 def numbers(example: Settings) -> Iterator[tuple[Rules, Rules]]:
-    """The rules of the example, and of one in which every number is another."""
+    """The rules of the example with every limit on, and of one in which every number is another."""
+    base = every_limit_of_an_sla()
     twice = {
         "objective.availability": "98.5%",
         "objective.window": "21d",
         "tokens.baseline_days": "5",
+        "slowdown.baseline_days": "5",
         "handoff.min_confidence": "70%",
         "confidence.low_share": "30%",
         "errors.ratio": "4%",
     }
     texts = []
-    for path in changeable():
+    for path in set(changeable()) - NOT_OF_THE_PAST:
         section, name = path.split(".")
-        now = getattr(getattr(Sla(), section), "for_" if name == "for" else name)
+        now = getattr(getattr(base, section), "for_" if name == "for" else name)
         doubled = f"{2 * now:d}" if isinstance(now, int) else ""
+        if isinstance(now, Dollars):
+            doubled = f"{2 * now} USD"
         if isinstance(now, timedelta):
             doubled = f"{2 * now // timedelta(seconds=1)}s"
         texts.append(f"{path}={twice.get(path) or doubled or '60%'}")
-    other, changes = propose(Sla(), texts)
+    other, changes = propose(base, texts)
     assert all(change.now != change.proposed for change in changes)
-    yield rules_of(example), rules_of(with_sla(example, "default", other))
+    yield rules_of(with_sla(example, "default", base)), rules_of(with_sla(example, "default", other))
 
 
 def test_no_stored_series_depends_on_a_number_of_an_sla(numbers: tuple[Rules, Rules]) -> None:

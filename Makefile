@@ -63,7 +63,7 @@ endif
 
 test: $(DEV) ## Run the tests
 	@$(RUN) stack tools >/dev/null || echo "Tests that need Prometheus or Alertmanager are going to say so." >&2
-	@$(VENV)/bin/python -m pytest tests -m "not n8n and not faults and not slow and not checkers" -n auto --dist loadfile
+	@$(VENV)/bin/python -m pytest tests -m "not n8n and not faults and not slow and not checkers" -n auto --dist loadfile --durations=12
 
 test-rules: $(RUNTIME) ## Prove the rules of CONFIG, or of the example, on every Prometheus unpacked here
 	@$(RUN) test-rules --config $(or $(CONFIG),handrail.example.yaml) \

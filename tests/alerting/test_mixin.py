@@ -72,6 +72,7 @@ MANY = "slas:\n  default: {}\n" + "".join(
 )
 
 
+@pytest.mark.slow
 def test_groups_stay_small_and_their_names_short(rendered: Rendered) -> None:
     """At most 20 rules (Mimir, mixtool) under a name of at most 40 characters (mixtool), each name once."""
     for extra in ("", MANY):
@@ -82,6 +83,7 @@ def test_groups_stay_small_and_their_names_short(rendered: Rendered) -> None:
         assert [name for name in names if not re.fullmatch(r"handrail-[a-z0-9._-]{1,31}", name)] == []
 
 
+@pytest.mark.slow
 def test_the_group_of_a_long_name_is_its_own_and_always_the_same(rendered: Rendered) -> None:
     """Two SLAs that differ at the end only have two groups, and the label of their alerts is the whole name."""
     one, other = "n" * 62 + "1", "n" * 62 + "2"
@@ -99,6 +101,7 @@ def test_the_group_of_a_long_name_is_its_own_and_always_the_same(rendered: Rende
     assert groups[0]["default"] == "handrail-sla-default"
 
 
+@pytest.mark.slow
 def test_what_must_be_of_one_moment_stands_in_one_group(rendered: Rendered) -> None:
     """An agent's calls and errors of a window are recorded side by side, however many windows there are."""
     groups = yaml.safe_load((rendered(MANY) / "rules/handrail.yml").read_text())["groups"]

@@ -40,10 +40,14 @@ def run(folder: Path, *arguments: str) -> Result:
 
 
 def test_the_list_has_one_line_for_each_alert(tmp_path: Path, root: Path) -> None:
-    """As many as there are headings in the run-book."""
+    """As many as there are headings in the run-book, but for the limits that are off."""
+    off = {"AgentLatencyHigh", "AgentBaselineNotReady", "AgentCostHigh"}
     headings = [line[3:] for line in (root / "docs/alerts.md").read_text().splitlines() if line.startswith("## Agent")]
     lines = run(tmp_path).stdout.splitlines()
-    assert [line.split()[0] for line in lines if line.startswith("Agent")] == headings
+    assert [line.split()[0] for line in lines if line.startswith("Agent")] == [
+        name for name in headings if name not in off
+    ]
+    assert off < set(headings)
 
 
 def test_each_sla_speaks_of_its_own_numbers_and_agents(tmp_path: Path) -> None:

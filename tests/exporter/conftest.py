@@ -32,7 +32,7 @@ def config() -> Settings:
     return parse(CONFIG)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> NewDatabase:
     """Makes an empty database and tells its URL, on each store that the ledger may have."""
     if request.param == "postgresql":

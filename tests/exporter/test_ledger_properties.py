@@ -156,7 +156,7 @@ def is_counter(sample: str) -> bool:
     return name.endswith(("_total", "_bucket", "_count", "_sum"))
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def mortal(request: pytest.FixtureRequest) -> Iterator[Mortal]:
     """A migrated database. In memory where there is such a folder: examples are many."""
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:

@@ -70,9 +70,12 @@ def test_everyday_text_is_left_alone(text):
 
 @pytest.mark.property
 @settings(max_examples=examples(150), deadline=None)
-@given(SURROUNDING, st.sampled_from(corpus.tokens()), SURROUNDING)
+@given(SURROUNDING, st.sampled_from([each for each in corpus.tokens() if each.kind != "API_KEY"]), SURROUNDING)
 def test_nothing_stays_of_a_token_wherever_it_stands(before, planted, after):
-    """Glued to any text, before and after; not even the part that makes it unique."""
+    """Glued to any text, before and after; not even the part that makes it unique.
+
+    A key of no service in particular is known only where a word begins: otherwise "task_" would begin one.
+    """
     redacted = redact(before + planted.text + after)
     assert planted.secret not in redacted
     tail = planted.secret[len(planted.secret) // 2 :]

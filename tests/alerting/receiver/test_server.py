@@ -53,7 +53,7 @@ def settings_in(folder, port: int, tls: str = "") -> Settings:
 def running(settings: Settings) -> Iterator[object]:
     """The receiver behind its server, on a real socket."""
     with build_client() as silent:
-        receiver = assemble(settings, clock=SystemClock(), port=None, switches={}, prometheus=silent)
+        receiver = assemble(settings, clock=SystemClock(), port=None, switches={}, prometheus=silent, exporter=silent)
         serving = server.server(receiver.app, settings)
         thread = threading.Thread(target=serving.run)
         thread.start()

@@ -12,7 +12,7 @@ from drill.simulators.jira_fields import CustomField
 ACCOUNT = "5b10a2844c20165700ede21g"
 
 
-@pytest.fixture(params=["cloud", "datacenter"])
+@pytest.fixture(params=["cloud", pytest.param("datacenter", marks=pytest.mark.slow)])
 def bench(bench, request):
     """A receiver in front of either Jira."""
     return bench.on(request.param)

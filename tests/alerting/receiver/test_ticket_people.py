@@ -14,7 +14,7 @@ DAY_S = 86_400
 HOLD_S = 400
 
 
-@pytest.fixture(params=["cloud", "datacenter"])
+@pytest.fixture(params=["cloud", pytest.param("datacenter", marks=pytest.mark.slow)])
 def bench(bench, request):
     """A receiver in front of either Jira."""
     return bench.on(request.param)

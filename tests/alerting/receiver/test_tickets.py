@@ -12,7 +12,7 @@ from drill.simulators.jira_content import plain_text
 TWO = ("14f2e3b0c1d2e3f4", "24f2e3b0c1d2e3f4")
 
 
-@pytest.fixture(params=["cloud", "datacenter"])
+@pytest.fixture(params=["cloud", pytest.param("datacenter", marks=pytest.mark.slow)])
 def bench(bench, request):
     """A receiver in front of either Jira."""
     return bench.on(request.param)

@@ -32,7 +32,9 @@ SETTINGS = parse(CONFIG)
 Series = dict[str, list[tuple[int, float]]]
 WRITTEN_BY_RULES = re.compile(r"^agent:")
 # Gauges of what is now, which the past does not have.
-OF_NOW = re.compile(r"handrail_(agent_enabled$|running_calls|oldest_running|execution_|source_|ledger_)")
+OF_NOW = re.compile(
+    r"handrail_(agent_enabled$|running_calls|oldest_running|execution_|source_|ledger_|handoffs_pending$)"
+)
 
 
 def past(folder: Path, calls: list[Call], *, until_s: int = 3600, config: Settings = SETTINGS) -> Series:

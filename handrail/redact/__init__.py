@@ -31,6 +31,9 @@ _BEYOND = 16_384
 _ROUNDS = 6
 _WITHHELD = "WITHHELD"
 _LONG_NUMBER = 10**10
+# Labels and names of fields come again with every notification; nothing in which something was found is remembered.
+_REMEMBERED = 4_096
+_REMEMBERED_CHARACTERS = 300
 _RANKS = {kind.name: rank for rank, kind in reversed(list(enumerate(KINDS)))}
 _PLACEHOLDER = re.compile(r"\[(?:" + "|".join(sorted({_WITHHELD, *(kind.name for kind in KINDS)})) + r"):[0-9a-f]{6}\]")
 
@@ -40,9 +43,20 @@ class Redactor:
 
     def __init__(self, key: bytes) -> None:
         self._key = key
+        self._harmless: set[str] = set()
 
     def __call__(self, text: str) -> str:
         """The text, cleaned, at most MAX_CHARACTERS long and with every known kind replaced. Idempotent."""
+        if text in self._harmless:
+            return text
+        redacted = self._redacted(text)
+        if redacted == text and len(text) <= _REMEMBERED_CHARACTERS:
+            if len(self._harmless) >= _REMEMBERED:
+                self._harmless.clear()
+            self._harmless.add(text)
+        return redacted
+
+    def _redacted(self, text: str) -> str:
         read = text[: MAX_CHARACTERS + _BEYOND]
         source = clean(self._without_escapes(clean_but_escapes(read)) if ESCAPE in read else read)
         found = _found(source)

@@ -51,15 +51,20 @@ def changeable() -> Iterator[str]:
 
 
 def propose(sla: Sla, texts: Sequence[str]) -> tuple[Sla, tuple[Change, ...]]:
+    """As `changed`; BadProposal also for a number of which the past cannot tell anything."""
+    for path in dict(_read(text) for text in texts):
+        _refuse_what_the_past_cannot_tell(sla, path)
+    return changed(sla, texts)
+
+
+def changed(sla: Sla, texts: Sequence[str]) -> tuple[Sla, tuple[Change, ...]]:
     """The SLA with all `path=value` applied, and what that changes. BadProposal for the first that cannot be."""
     asked = dict(_read(text) for text in texts)
-    for path in asked:
-        _refuse_what_the_past_cannot_tell(sla, path)
     sections: dict[str, object] = {"profile": sla.profile}
     for name in Sla.model_fields.keys() - sections.keys():
-        changed = {path.split(".", 1)[1]: _scalar(value) for path, value in asked.items() if _section(path) == name}
+        given = {path.split(".", 1)[1]: _scalar(value) for path, value in asked.items() if _section(path) == name}
         section = getattr(sla, name)
-        sections[name] = {**dict(_values(section)), **changed} if section is not None or changed else None
+        sections[name] = {**dict(_values(section)), **given} if section is not None or given else None
     try:
         proposed = Sla.model_validate(sections)
     except ValidationError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from alerting.alert_rules import Rules
-from alerting.backtest.proposal import changeable, propose, with_sla
+from alerting.backtest.proposal import changeable, changed, with_sla
 from alerting.routing import told
 from alerting.runbook import runbook_of
 from alerting.sentences import sentence
@@ -61,7 +61,7 @@ def rules(root: Path) -> Rules:
 def test_every_number_of_an_sla_stands_in_the_sentence_of_an_alert(example: Settings, rules: Rules, path: str) -> None:
     """Spelt as in the file, and not before it was set."""
     value = OTHER.get(path, "11")
-    sla, _ = propose(example.slas["default"], [f"{path}={value}"])
+    sla, _ = changed(example.slas["default"], [f"{path}={value}"])
     spelt = re.compile(rf"(?<![\w.]){re.escape(value)}(?![\w%]|\.\d)")
     before, after = (
         "\n".join(sentence(rule, settings) for rule in rules.alerts)

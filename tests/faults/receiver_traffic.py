@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -19,29 +20,47 @@ TOOL_ERRORS = ("no route to host", "bad gateway", "not allowed", "disk is full",
 Key = tuple[str, str]
 
 
-def notification(key: Key, fingerprints: tuple[str, ...], *, firing: bool, number: int, peer: str) -> dict[str, Any]:
+# When the first alert began; each notification is told a second after the one before, by the clock of Prometheus.
+BEGAN = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+# An alert by its fingerprint: the numbers of the notifications with which it began and, if it is over, ended.
+Alerts = Mapping[str, tuple[int, int | None]]
+
+
+def at(number: int | None) -> str:
+    """A time as Alertmanager writes it; its zero for never."""
+    return "0001-01-01T00:00:00Z" if number is None else (BEGAN + timedelta(seconds=number)).isoformat()
+
+
+def notification(key: Key, alerts: Alerts, *, number: int, peer: str) -> dict[str, Any]:
     """As Alertmanager sends it; `number` tells it from all others."""
     alertname, agent = key
     labels = {"alertname": alertname, "agent": agent, "severity": "critical"}
     one = {
-        "status": "firing" if firing else "resolved",
         "labels": labels,
         "annotations": {"summary": "It does not go well.", "description": f"Said for the {number}th time."},
-        "startsAt": "2026-11-23T11:59:00Z",
-        "endsAt": "0001-01-01T00:00:00Z",
         "generatorURL": f"http://{peer}.example/graph",
     }
+    told = [
+        {
+            **one,
+            "status": "firing" if ended is None else "resolved",
+            "startsAt": at(began),
+            "endsAt": at(ended),
+            "fingerprint": fingerprint,
+        }
+        for fingerprint, (began, ended) in alerts.items()
+    ]
     return {
         "version": "4",
         "groupKey": f"notification {number}",
         "truncatedAlerts": 0,
-        "status": one["status"],
+        "status": "firing" if any(ended is None for _, ended in alerts.values()) else "resolved",
         "receiver": "receiver",
         "groupLabels": {"alertname": alertname, "agent": agent},
         "commonLabels": labels,
         "commonAnnotations": {},
         "externalURL": f"http://{peer}.example",
-        "alerts": [{**one, "fingerprint": fingerprint} for fingerprint in fingerprints],
+        "alerts": told,
     }
 
 
@@ -93,7 +112,8 @@ class Incidents:
         self._rng = rng
         self._numbers = iter(range(1, 10**9))
         self._lock = threading.Lock()
-        self.firing: dict[Key, tuple[str, ...]] = {(name, agent): () for name in ALERTS for agent in AGENTS}
+        # What fires of each group, and the number of the notification with which it began.
+        self.firing: dict[Key, dict[str, int]] = {(name, agent): {} for name in ALERTS for agent in AGENTS}
         self.acknowledged: set[int] = set()
 
     def of(self, agent: str) -> Callable[[Callable[..., httpx.Response]], None]:
@@ -106,16 +126,18 @@ class Incidents:
                 number, two = next(self._numbers), self._rng.random() < 0.3
             before = self.firing[key]
             if not before:
-                after = ("a" * 16, "b" * 16) if two else ("a" * 16,)
+                wanted = ("a" * 16, "b" * 16) if two else ("a" * 16,)
             elif dice < 0.3:
-                after = ()
+                wanted = ()
             elif dice < 0.6:
-                after = before  # a repeat
+                wanted = tuple(before)  # a repeat
             else:
-                after = ("a" * 16,) if len(before) == 2 else ("a" * 16, "b" * 16)
-            prints, firing = (after or before), bool(after)
+                wanted = ("a" * 16,) if len(before) == 2 else ("a" * 16, "b" * 16)
+            after = {each: before.get(each, number) for each in wanted}
+            ended = {each: (began, number) for each, began in before.items() if each not in after}
+            alerts = {each: (began, None) for each, began in after.items()} | ended
             for peer in ("one", "two")[: 1 + copies]:
-                body = notification(key, prints, firing=firing, number=number, peer=peer)
+                body = notification(key, alerts, number=number, peer=peer)
                 post("/v1/alerts", body, {"authorization": "Bearer webhook-token"})
             with self._lock:
                 self.acknowledged.add(number)

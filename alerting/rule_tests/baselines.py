@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from alerting.rule_tests.case import Case, Kind, Moment, Series, Values, counted, fires, silent, watched
 
-_STEP = timedelta(minutes=1)
-_PATIENCE, _LENGTH = 60, 75
+_STEP = timedelta(seconds=30)
+_PATIENCE, _LENGTH = 120, 150
 _NEVER = range(0)
 
 
@@ -33,11 +33,17 @@ def not_ready(name: str, baseline: str, series: str, group: str) -> Iterator[Cas
         )
 
     late, end = _STEP * (_PATIENCE + 1), _STEP * (_LENGTH - 1)
-    known, unknown, away = [3.0] * _LENGTH, [None] * _LENGTH, range(30, 32)
+    known, unknown, away = [3.0] * _LENGTH, [None] * _LENGTH, range(60, 61)
     yield claim("fires", "nothing to compare with for an hour", unknown, fires(late))
     yield claim("just below", "not for an hour yet", unknown, silent(_STEP * (_PATIENCE - 1)))
     yield claim("just below", "there is something to compare with", known, silent(late), silent(end))
-    yield claim("resolves", "it is known now", [None] * 65 + [3.0] * 10, fires(late), silent(end))
+    yield claim(
+        "resolves",
+        "it is known now",
+        [None] * (_PATIENCE + 10) + [3.0] * (_LENGTH - _PATIENCE - 10),
+        fires(late),
+        silent(end),
+    )
     yield claim("no data", "an agent of which nothing is known", unknown, silent(late), silent(end), calls=False)
     yield claim("restart", "an exporter that restarts changes nothing", unknown, fires(late), down=away)
     yield claim("restart", "a restart makes nothing unknown", known, silent(late), silent(end), down=away)

@@ -26,7 +26,7 @@ $(shell test -x $(VENV)/bin/python || rm -f $(RUNTIME) $(DEV))
 unexport PORT_OFFSET
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs foreground drill test test-rules test-slow test-checkers test-n8n test-faults bench lint format \
+.PHONY: help up down status logs foreground drill test test-rules test-slow test-postgresql test-checkers test-n8n test-faults bench lint format \
 	generate check-generated clean tools tools-3 lock golden-tickets python
 
 help: ## List what make can do
@@ -63,7 +63,7 @@ endif
 
 test: $(DEV) ## Run the tests
 	@$(RUN) stack tools >/dev/null || echo "Tests that need Prometheus or Alertmanager are going to say so." >&2
-	@$(VENV)/bin/python -m pytest tests -m "not n8n and not faults and not slow and not checkers" -n auto --dist loadfile --durations=12
+	@$(VENV)/bin/python -m pytest tests -m "not n8n and not faults and not slow and not databases and not checkers" -n auto --dist loadfile --durations=12
 
 test-rules: $(RUNTIME) ## Prove the rules of CONFIG, or of the example, on every Prometheus unpacked here
 	@$(RUN) test-rules --config $(or $(CONFIG),handrail.example.yaml) \
@@ -71,7 +71,10 @@ test-rules: $(RUNTIME) ## Prove the rules of CONFIG, or of the example, on every
 
 test-slow: $(DEV) ## Run the tests that take a minute each, and every property with many examples
 	@$(RUN) stack tools >/dev/null || echo "Tests that need Prometheus or Alertmanager are going to say so." >&2
-	@HANDRAIL_TIMES=6 $(VENV)/bin/python -m pytest tests -m "slow or property" -n auto --dist load
+	@HANDRAIL_TIMES=6 $(VENV)/bin/python -m pytest tests -m "(slow or property) and not databases" -n auto --dist load
+
+test-postgresql: $(DEV) ## Run every test of the receiver on PostgreSQL as well
+	@$(VENV)/bin/python -m pytest tests/alerting/receiver -m databases -n auto --dist load
 
 test-checkers: $(DEV) ## Run the checkers of others over everything rendered: pint, mixtool, CRDs (needs Go)
 	@$(VENV)/bin/python -m pytest tests/checkers -m checkers -r s

@@ -185,9 +185,9 @@ def build_bench(folder, clock, new_database: NewDatabase | None = None) -> Itera
         bench.receiver.engine.dispose()
 
 
-# Every test that asks for a bench runs on both. On PostgreSQL it does so in `make test-slow`, except the few that ask
-# for `postgresql_bench`.
-DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
+# Every test that asks for a bench runs on both. On PostgreSQL it does so in `make test-postgresql`, except the few that
+# ask for `postgresql_bench`.
+DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.databases)]
 
 
 @pytest.fixture(params=DATABASES)

@@ -5,6 +5,8 @@ PYTHON ?= python3
 PORT_OFFSET ?=
 # The team's file. SIMULATED=1 takes the simulated world even beside a handrail.yaml.
 CONFIG ?= $(if $(SIMULATED),,$(wildcard handrail.yaml))
+# How many times as many examples make test-slow tries of each property
+TIMES ?= 6
 # make logs PART=exporter
 PART ?=
 
@@ -71,7 +73,7 @@ test-rules: $(RUNTIME) ## Prove the rules of CONFIG, or of the example, on every
 
 test-slow: $(DEV) ## Run the tests that take a minute each, and every property with many examples
 	@$(RUN) stack tools >/dev/null || echo "Tests that need Prometheus or Alertmanager are going to say so." >&2
-	@HANDRAIL_TIMES=6 $(VENV)/bin/python -m pytest tests -m "(slow or property) and not databases" -n auto --dist load
+	@HANDRAIL_TIMES=$(TIMES) $(VENV)/bin/python -m pytest tests -m "(slow or property) and not databases" -n auto --dist load
 
 test-postgresql: $(DEV) ## Run every test of the receiver on PostgreSQL as well
 	@$(VENV)/bin/python -m pytest tests/alerting/receiver -m databases -n auto --dist load

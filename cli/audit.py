@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TextIO, TypeVar
+from typing import TextIO
 
 import click
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from alerting.receiver import audit as log
 from alerting.receiver.audit_chain import Anchor, Entry, Finding, anchors_in, check, entry_of, line_of, parse_anchor
-from cli.configuration import config_option, load_or_exit
+from cli.configuration import config_option
 from cli.durations import Duration
+from cli.receiver_database import plain, with_database
 from handrail.clock import SystemClock
-from handrail.database import DatabaseMissing, open_to_read
-from handrail.database_trouble import WHAT_TO_DO, reason_of, said
-from handrail.redact import clean
+from handrail.database import open_to_read
 
 _SHOWN = 50
-T = TypeVar("T")
+_WHAT = "the audit log"
 
 
 class _Anchor(click.ParamType[Anchor]):
@@ -65,7 +62,7 @@ def verify(config: Path, file: Path | None, anchor: tuple[Anchor, ...], anchors:
     if file is not None:
         checked = check(_from_file(file, unreadable), known)
     else:
-        checked = _with_database(config, lambda engine: check(_from_database(engine), known))
+        checked = with_database(config, open_to_read, lambda engine: check(_from_database(engine), known), what=_WHAT)
     findings = [*unreadable, *checked.findings]
     for finding in findings[:_SHOWN]:
         click.echo(f"row {finding.id}: {finding.kind}: {finding.text}")
@@ -86,7 +83,7 @@ def export(config: Path) -> None:
         for entry in _from_database(engine):
             click.echo(line_of(entry))
 
-    _with_database(config, write)
+    with_database(config, open_to_read, write, what=_WHAT)
 
 
 @audit.command()
@@ -104,7 +101,9 @@ def show(
 ) -> None:
     """Show who did what and why, the newest last."""
     began = None if since is None else (SystemClock().now() - since).timestamp()
-    rows = _with_database(config, lambda engine: log.recent(engine, since=began, agent=agent, limit=limit))
+    rows = with_database(
+        config, open_to_read, lambda engine: log.recent(engine, since=began, agent=agent, limit=limit), what=_WHAT
+    )
     if as_json:
         for row in rows:
             click.echo(json.dumps({**json.loads(line_of(row)), "detail": json.loads(row.detail)}, ensure_ascii=False))
@@ -120,13 +119,8 @@ def _print(rows: list[Entry]) -> None:
     for row in rows:
         detail = ", ".join(f"{name}: {value}" for name, value in json.loads(row.detail).items() if value is not None)
         at = datetime.fromtimestamp(row.at, UTC).strftime("%F %T")
-        table.add_row(*(_plain(text) for text in (str(row.id), at, row.actor, row.action, row.subject, detail)))
+        table.add_row(*(plain(text) for text in (str(row.id), at, row.actor, row.action, row.subject, detail)))
     (console if console.is_terminal else Console(width=200)).print(table)
-
-
-def _plain(text: str) -> Text:
-    """What a person typed must not move a terminal's cursor, nor be read as markup."""
-    return Text(clean(text).replace("\n", " "))
 
 
 def _from_database(engine: Engine) -> Iterator[Entry]:
@@ -141,19 +135,3 @@ def _from_file(path: Path, unreadable: list[Finding]) -> Iterator[Entry]:
                 yield entry_of(line)
             except ValueError as error:
                 unreadable.append(Finding(number, "unreadable", f"line {number} of {path.name} is {error}"))
-
-
-def _with_database(config: Path, use: Callable[[Engine], T]) -> T:
-    """What `use` makes of the receiver's database, which it can only read."""
-    settings = load_or_exit(config)
-    try:
-        engine = open_to_read(settings.receiver.database_url)
-        try:
-            return use(engine)
-        finally:
-            engine.dispose()
-    except DatabaseMissing as error:
-        raise click.ClickException(f"there is no {error}: the receiver has not run here yet") from error
-    except SQLAlchemyError as error:
-        what_to_do = WHAT_TO_DO[reason_of(error)]
-        raise click.ClickException(f"the audit log cannot be read ({said(error)}): {what_to_do}") from error

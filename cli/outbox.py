@@ -8,26 +8,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import click
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from alerting.receiver import dead_letters
 from alerting.receiver.dead_letters import Letter, NotDead
-from cli.configuration import config_option, load_or_exit
+from cli.configuration import config_option
+from cli.receiver_database import plain, with_database
 from handrail.clock import SystemClock
-from handrail.database import DatabaseMissing, create_engine, open_to_read
-from handrail.database_trouble import WHAT_TO_DO, reason_of, said
+from handrail.database import create_engine, open_to_read
 from handrail.quantities import format_duration
-from handrail.redact import clean
 
-T = TypeVar("T")
-
+_WHAT = "the outbox"
 _by = click.option("--by", default=getpass.getuser, show_default="your account", help="Who you are, for the audit log.")
 _ids = click.argument("ids", metavar="ID...", type=int, nargs=-1, required=True)
 
@@ -44,7 +39,9 @@ def outbox() -> None:
 def list_(config: Path, dead: bool, as_json: bool) -> None:  # noqa: FBT001 - click passes them by name
     """Show everything that is not done, the oldest first."""
     now = SystemClock().now().timestamp()
-    letters = _with_database(config, open_to_read, lambda engine: dead_letters.undone(engine, now=now, dead_only=dead))
+    letters = with_database(
+        config, open_to_read, lambda engine: dead_letters.undone(engine, now=now, dead_only=dead), what=_WHAT
+    )
     if as_json:
         click.echo(json.dumps([asdict(letter) for letter in letters], indent=1, ensure_ascii=False))
     elif letters:
@@ -99,7 +96,7 @@ def _change(config: Path, change: Callable[[Connection], None]) -> None:
             change(connection)
 
     try:
-        _with_database(config, _open_to_change, use)
+        with_database(config, _open_to_change, use, what=_WHAT)
     except NotDead as error:
         raise click.ClickException(f"{error}; handrail outbox list shows what there is") from error
 
@@ -110,21 +107,6 @@ def _open_to_change(url: str) -> Engine:
     return create_engine(url)
 
 
-def _with_database(config: Path, connect: Callable[[str], Engine], use: Callable[[Engine], T]) -> T:
-    settings = load_or_exit(config)
-    try:
-        engine = connect(settings.receiver.database_url)
-        try:
-            return use(engine)
-        finally:
-            engine.dispose()
-    except DatabaseMissing as error:
-        raise click.ClickException(f"there is no {error}: the receiver has not run here yet") from error
-    except SQLAlchemyError as error:
-        what_to_do = WHAT_TO_DO[reason_of(error)]
-        raise click.ClickException(f"the outbox cannot be used ({said(error)}): {what_to_do}") from error
-
-
 def _print(letters: Sequence[Letter]) -> None:
     console = Console()
     table = Table("id", "state", "lane", "do", "about", "age", "tries", "last error", box=None, pad_edge=False)
@@ -133,14 +115,9 @@ def _print(letters: Sequence[Letter]) -> None:
         incident = f" (incident {letter.incident})" if letter.incident is not None else ""
         cells = (letter.state, letter.lane, letter.kind, about + incident, _age(letter), str(letter.attempts))
         style = "bold red" if letter.state == "dead" else ""
-        table.add_row(str(letter.id), *map(_plain, cells), _plain(letter.last_error or "-"), style=style)
+        table.add_row(str(letter.id), *map(plain, cells), plain(letter.last_error or "-"), style=style)
     (console if console.is_terminal else Console(width=200)).print(table)
 
 
 def _age(letter: Letter) -> str:
     return format_duration(timedelta(seconds=int(letter.age_s)))
-
-
-def _plain(text: str) -> Text:
-    """What a service answered must not move a terminal's cursor, nor be read as markup."""
-    return Text(clean(text).replace("\n", " "))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Engine, func, insert, select
 
 from alerting.receiver import audit
-from alerting.receiver.payload import Malformed
+from alerting.receiver.bodies import validated
 from alerting.receiver.schema import drills
 from handrail.clock import Clock
 from handrail.database import reading
@@ -41,12 +41,7 @@ class DrillReport(BaseModel):
 
 def parse(body: bytes) -> DrillReport:
     """The report in a request's body; Malformed says what is wrong with it."""
-    try:
-        return DrillReport.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the body"
-        raise Malformed(f"{where}: {first['msg']}") from error
+    return validated(DrillReport, body)
 
 
 class DrillLog:

@@ -9,9 +9,9 @@ import json
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from alerting.receiver.payload import Malformed
+from alerting.receiver.bodies import Malformed, validated
 
 MAX_BYTES = 256 * 1024
 
@@ -101,12 +101,7 @@ def parse(body: bytes, agent: str | None) -> HandoffRequest:
         document = json.loads(body, parse_float=Decimal, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise Malformed("the body is not JSON") from error
-    try:
-        request = HandoffRequest.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Malformed(f"{where or 'the body'}: {first['msg'].removeprefix('Value error, ')}") from error
+    request = validated(HandoffRequest, document)
     if agent is not None and request.agent not in (None, agent):
         raise Malformed("agent: the token belongs to another agent")
     if agent is None and request.agent is None:

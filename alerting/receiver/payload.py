@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from handrail.redact import redact
+from alerting.receiver.bodies import Malformed, validated
 
 MAX_BYTES = 1024 * 1024
 MAX_ALERTS = 1000
@@ -30,13 +30,6 @@ def _storable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_storable)]
 Labels = dict[Text, Text]
-
-
-class Malformed(Exception):
-    """The body is not what it should be; the text says what is wrong and where, redacted, as it may quote the body."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(redact(text))
 
 
 class Alert(BaseModel):
@@ -102,12 +95,7 @@ def parse(body: bytes) -> Notification:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Malformed("the body is not JSON") from error
-    try:
-        notification = Notification.model_validate(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Malformed(f"{where or 'the body'}: {first['msg']}") from error
+    notification = validated(Notification, document)
     if not notification.alertname:
         raise Malformed("alerts.0.labels.alertname: is missing")
     return notification

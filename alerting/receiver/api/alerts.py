@@ -12,8 +12,9 @@ from alerting.receiver.api.answers import Status, errors
 from alerting.receiver.api.bodies import json_body
 from alerting.receiver.api.body import read_body
 from alerting.receiver.api.parts import Parts
+from alerting.receiver.bodies import Malformed
 from alerting.receiver.inbox import Full
-from alerting.receiver.payload import Malformed, Notification
+from alerting.receiver.payload import Notification
 
 _OUTCOMES = {401: "unauthorized", 413: "too_large", 503: "limited"}
 

@@ -11,7 +11,7 @@ from alerting.receiver.api.answers import Status, errors
 from alerting.receiver.api.bodies import json_body
 from alerting.receiver.api.body import read_body
 from alerting.receiver.api.parts import Parts
-from alerting.receiver.payload import Malformed
+from alerting.receiver.bodies import Malformed
 
 
 def routes(app: FastAPI, parts: Parts) -> None:

@@ -13,9 +13,9 @@ from alerting.receiver.api.answers import HandoffAccepted, HandoffStatus, NoHand
 from alerting.receiver.api.bodies import json_body
 from alerting.receiver.api.body import read_body
 from alerting.receiver.api.parts import Parts
+from alerting.receiver.bodies import Malformed
 from alerting.receiver.handoff_records import Conflict, Sent
 from alerting.receiver.handoff_request import HandoffRequest
-from alerting.receiver.payload import Malformed
 
 
 def routes(app: FastAPI, parts: Parts) -> None:

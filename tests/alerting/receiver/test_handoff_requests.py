@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alerting.receiver.bodies import Malformed
 from alerting.receiver.handoff_request import confidence_of, parse, reason_of
-from alerting.receiver.payload import Malformed
 from alerting.receiver.schema import handoffs
 from tests.thorough import examples
 

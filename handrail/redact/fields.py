@@ -59,7 +59,7 @@ def _value(text: str, start: int) -> Span:
         return found.span() if found else (start, start)
     escape, quote = opening.groups()
     body = text[opening.end() : opening.end() + _LONGEST]
-    inside = rf"(?:[^{quote}\\\x00]|\\[^\x00])*+" if not escape else rf"(?:(?!{re.escape(escape + quote)})[^\x00])*+"
+    inside = rf"(?:[^{quote}\\\x00]|\\[^\x00])*" if not escape else rf"(?:(?!{re.escape(escape + quote)})[^\x00])*"
     found = re.compile(inside, re.DOTALL).match(body)
     length = found.end() if found else 0
     if body[length : length + len(escape) + 1] != escape + quote:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from handrail.redact.kind import Kind, matches, token
 
-_PEM_BODY = r"[^-\x00]*+(?:-(?!----)[^-\x00]*+)*+"
+# No possessive quantifiers here: before 3.11.5 Python matches some of them wrongly (python/cpython issue 106052).
+_PEM_BODY = r"[^-\x00]*(?:-(?!----)[^-\x00]*)*"
 
 TOKENS: tuple[Kind, ...] = (
     token(
@@ -21,7 +22,7 @@ TOKENS: tuple[Kind, ...] = (
     token("AGE_KEY", r"(?i)AGE-SECRET-KEY-(?:PQ-)?1[A-Z0-9]{40,}", "age-secret-key"),
     token("ONEPASSWORD_TOKEN", r"ops_eyJ[\w-]{30,}", "ops_eyj"),
     # Three parts when signed, five when encrypted; the header alone is `{"…` in base64 and is taken as well.
-    token("JWT", r"eyJ[\w-]{14,}+(?:\.[\w-]*+){0,4}", "eyj"),
+    token("JWT", r"eyJ[\w-]{14,}(?:\.[\w-]*){0,4}", "eyj"),
     # AI
     token("ANTHROPIC_KEY", r"sk-ant-[\w-]{16,}", "sk-ant-"),
     token("OPENROUTER_KEY", r"sk-or-[\w-]{16,}", "sk-or-"),

@@ -1,4 +1,4 @@
-"""Who is told what: the route of every alert that the example renders, as Alertmanager's own checker reads it."""
+"""Who is told what: the route of every alert there is, as Alertmanager's own checker reads it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from alerting.render import SecretFiles
+from alerting.render import SecretFiles, documents
 from alerting.rule_tests.all import cases
-from handrail.settings import load, parse
-from tests.alerting.conftest import MINIMAL, ROOT, place
+from handrail.settings import parse
+from tests.alerting.conftest import MINIMAL, ROOT, SECRET_FILES, place
+from tests.every_limit import every_limit
 
 Rendered = Callable[..., Path]
 
@@ -40,16 +41,19 @@ CONFIGURATIONS = {"nobody": "", "slack": SLACK, "every way": EVERY_WAY}
 
 
 def alerts() -> Iterator[tuple[str, dict[str, str]]]:
-    """Every alert of the rendered rules with all labels it is sent with: the rule's own and those of its expression."""
-    rules = yaml.safe_load((ROOT / "alerting/rendered/rules/handrail.yml").read_text())
-    subjects = [(case.alert, case.subject) for case in cases(load(ROOT / "handrail.example.yaml"))]
+    """Every alert of every limit with all labels it is sent with: the rule's own and those of its expression."""
+    settings = every_limit(ROOT)
+    rules = documents(settings, SECRET_FILES)["rules/handrail.yml"]
+    subjects = [(case.alert, case.subject) for case in cases(settings)]
     for rule in (rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule):
         own: dict[str, str] = rule["labels"]
         proved = [dict(subject) for name, subject in subjects if name == rule["alert"] and agrees(subject, own)]
         labels = (proved[0] if proved else {}) | own
         if "agent" in labels:
             labels |= {"agent": "support-bot"} | ({"owner": "support"} if rule["alert"].startswith("Agent") else {})
-        name = "-".join([rule["alert"], *(own[key] for key in ("severity", "per", "limit", "pace") if key in own)])
+        name = "-".join(
+            [rule["alert"], *(own[key] for key in ("severity", "per", "limit", "pace", "baseline") if key in own)]
+        )
         yield name, {"alertname": rule["alert"], **labels}
 
 
@@ -66,7 +70,7 @@ def told(labels: Mapping[str, str], configuration: str) -> str:
     critical, info, agent = labels["severity"] == "critical", labels["severity"] == "info", "agent" in labels
     if labels["alertname"] == "HandrailWatchdog":
         return "watchdog"
-    if labels["alertname"] == "AgentTokenBaselineNotReady":
+    if labels["alertname"] in ("AgentTokenBaselineNotReady", "AgentBaselineNotReady"):
         return "nobody"
     owned = configuration == "every way" and labels.get("owner") == "support"
     people = []
@@ -222,8 +226,8 @@ def test_no_label_can_hold_what_a_model_wrote() -> None:
     """Labels decide who is told and what is grouped: each is one of a known few, and none is made from a text."""
     known = {"alertname", "severity", "sla", "agent", "owner", "source", "credential", "lane", "integration"}
     known |= {"rule_group", "job", "instance", "limit", "per", "pace", "scenario", "drilled", "basis"}
-    known |= {"dataset", "gateway", "worker", "cron"}
-    rules = yaml.safe_load((ROOT / "alerting/rendered/rules/handrail.yml").read_text())
+    known |= {"dataset", "gateway", "worker", "cron", "baseline"}
+    rules = documents(every_limit(ROOT), SECRET_FILES)["rules/handrail.yml"]
     alerts = [rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
     assert not [rule for rule in alerts if any("{{" in value for value in rule["labels"].values())]
     assert {name for labels in ALERTS.values() for name in labels} <= known

@@ -21,7 +21,7 @@ from typing import Any
 import click
 import httpx
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from alerting.receiver import audit
 from alerting.receiver.audit_chain import anchors_in, check
@@ -46,7 +46,9 @@ SEARCH_LAG_S = 40.0
 LONGEST_LIFE_S = 0.7
 STARTS_WITHIN_S = 0.2
 MOST_STATEMENTS = 250
-SETTLES_WITHIN_S = 120
+# So long may no item be done; how long all of them take depends on the machine.
+STANDS_STILL_S = 60
+SETTLES_WITHIN_S = 600
 TEAM = "Faults"
 EPISODE = re.compile(r"handrail-[0-9a-f]{16}-\d+")
 CONFIG = """
@@ -124,14 +126,28 @@ def rows(engine: Engine, table: Any) -> list[Any]:
 
 def unsettled(engine: Engine) -> list[str]:
     """What is still to be done."""
-    undecided = [f"inbox {row.id}" for row in rows(engine, inbox) if row.processed_at is None]
-    waiting = [
-        f"{row.kind} of {row.subject}: {row.state}, {row.attempts} attempts, {row.last_error}"
-        for row in rows(engine, outbox)
-        # Looks for a second ticket hours later, when there is nothing to be found here.
-        if row.state in ("ready", "leased") and row.kind != "sweep"
-    ]
+    # A sweep looks for a second ticket hours later, when there is nothing to be found here.
+    left = outbox.c.state.in_(("ready", "leased")) & (outbox.c.kind != "sweep")
+    with engine.connect() as connection:
+        undecided = [
+            f"inbox {id_}" for id_ in connection.scalars(select(inbox.c.id).where(inbox.c.processed_at.is_(None)))
+        ]
+        waiting = [
+            f"{row.kind} of {row.subject}: {row.state}, {row.attempts} attempts, {row.last_error}"
+            for row in connection.execute(select(outbox).where(left).order_by(outbox.c.id))
+        ]
     return undecided + waiting
+
+
+def settles(engine: Engine) -> bool:
+    """Is everything done at last? False once nothing went on for STANDS_STILL_S, or after SETTLES_WITHIN_S."""
+    began = time.monotonic()
+    while left := len(unsettled(engine)):
+        say(f"  {left} to be done")
+        ends = min(STANDS_STILL_S, began + SETTLES_WITHIN_S - time.monotonic())
+        if ends <= 0 or not eventually(lambda left=left: len(unsettled(engine)) < left, ends, 2):
+            return False
+    return True
 
 
 def of_label(jira: JiraSimulator) -> Counter[str]:
@@ -174,7 +190,7 @@ def test_nothing_is_lost_or_doubled_however_often_the_receiver_is_killed(
             assert [error for sender in senders for error in sender.failed] == []
             jira.calm = True
             engine = open_to_read(f"sqlite:///{tmp_path}/receiver.sqlite")
-            assert eventually(lambda: not unsettled(engine), SETTLES_WITHIN_S), (unsettled(engine), log_end(log))
+            assert settles(engine), (unsettled(engine), log_end(log))
             hold(engine, simulator, alerts, handed, log)
             happened = ", ".join(f"{count} {name}" for name, count in sorted(jira.happened.items()))
             say(f"  {len(alerts.acknowledged)} notifications, {len(handed.accepted)} hand-offs; Jira: {happened}")

@@ -32,6 +32,8 @@ class JiraClient:
     def __init__(self, settings: Jira, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
+        # One for all requests: each with its own would read the system's certificates and greet Jira anew.
+        self._http = build_client(base_url=settings.url, timeout_s=TIMEOUT_S, max_bytes=MAX_ANSWER)
         self._root = f"/rest/api/{'3' if settings.deployment == 'cloud' else '2'}"
         self._held: dict[str, tuple[float, str]] = {}
         self._near_limit = False
@@ -66,10 +68,9 @@ class JiraClient:
             headers["Authorization"] = f"Bearer {token}"
         auth = (self._settings.user, token) if self._settings.user else None
         try:
-            with build_client(
-                base_url=self._settings.url, timeout_s=TIMEOUT_S, headers=headers, auth=auth, max_bytes=MAX_ANSWER
-            ) as client:
-                response = client.request(method, f"{self._root}{path}", json=json, params=params, files=files)
+            response = self._http.request(
+                method, f"{self._root}{path}", json=json, params=params, files=files, headers=headers, auth=auth
+            )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.UnsupportedProtocol) as error:
             raise Transient(f"Jira cannot be reached ({type(error).__name__})") from error
         except httpx.HTTPError as error:

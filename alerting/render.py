@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import _jsonnet
+import rjsonnet
 import yaml
 
 from alerting import optional_limits
@@ -49,7 +49,7 @@ def render(settings: Settings, target: Path, secret_files: SecretFiles, output: 
 def documents(settings: Settings, secret_files: SecretFiles, output: Output = _PLAIN) -> dict[str, Any]:
     """The same files by their path under `target`, as values and not written."""
     config = configuration(settings, secret_files, output.webhook_url)
-    answer = json.loads(_jsonnet.evaluate_file(str(_MIXIN), tla_codes={"config": json.dumps(config)}))
+    answer = json.loads(rjsonnet.evaluate_file(str(_MIXIN), tla_codes={"config": json.dumps(config)}))
     return dict(output.files(Documents(**answer)))
 
 

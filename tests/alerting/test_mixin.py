@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import _jsonnet
 import pytest
+import rjsonnet
 import yaml
 
 Rendered = Callable[..., Path]
@@ -24,7 +24,7 @@ def evaluate(root: Path, tmp_path: Path) -> Callable[[str], Any]:
     shutil.copytree(root / "alerting/mixin", tmp_path / "vendor/handrail")
 
     def run(snippet: str) -> Any:
-        return json.loads(_jsonnet.evaluate_snippet("mine.jsonnet", snippet, jpathdir=[str(tmp_path / "vendor")]))
+        return json.loads(rjsonnet.evaluate_snippet("mine.jsonnet", snippet, jpathdir=[str(tmp_path / "vendor")]))
 
     return run
 
@@ -61,7 +61,7 @@ def test_a_plan_of_dashboards_reaches_every_output(root: Path) -> None:
     """What is added to grafanaDashboards is rendered, whoever adds it."""
     mixin = root / "alerting/mixin"
     snippet = f"(import '{mixin}/mixin.libsonnet') {{ grafanaDashboards+:: {{ 'a.json': {{ uid: 'a' }} }} }}"
-    assert json.loads(_jsonnet.evaluate_snippet("x", f"({snippet}).grafanaDashboards")) == {"a.json": {"uid": "a"}}
+    assert json.loads(rjsonnet.evaluate_snippet("x", f"({snippet}).grafanaDashboards")) == {"a.json": {"uid": "a"}}
 
 
 WINDOWS = [f"{minutes}m" for minutes in range(10, 34, 2)]

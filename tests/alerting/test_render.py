@@ -10,12 +10,13 @@ from typing import Any
 
 import _jsonnet
 import pytest
+import rjsonnet
 import yaml
 
 from alerting.render import SecretFiles, configuration, render
 from handrail.settings import Settings, parse
 from handrail.source_settings import Sources
-from tests.every_limit import every_rule
+from tests.every_limit import every_limit, every_rule
 
 FILES = ("rules/handrail.yml", "alertmanager.yml", "prometheus.yml")
 Rendered = Callable[..., Path]
@@ -85,6 +86,14 @@ def test_mixin_defaults_are_the_defaults_of_the_settings(root: Path, secret_file
     # What only those set who use the mixin by itself.
     assert defaults.pop("pipeline")
     assert defaults == configuration(Settings(sources=Sources()), secret_files)
+
+
+def test_the_reference_implementation_of_jsonnet_says_the_same(root: Path, secret_files: SecretFiles) -> None:
+    """What a team evaluates with the tools of others is what Handrail renders."""
+    settings = every_limit(root)
+    mixin, code = root / "alerting/mixin/files.libsonnet", {"config": json.dumps(configuration(settings, secret_files))}
+    ours, theirs = (each.evaluate_file(str(mixin), tla_codes=code) for each in (rjsonnet, _jsonnet))
+    assert json.loads(ours) == json.loads(theirs)
 
 
 @pytest.mark.parametrize(

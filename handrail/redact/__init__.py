@@ -59,15 +59,17 @@ class Redactor:
     def _redacted(self, text: str) -> str:
         read = text[: MAX_CHARACTERS + _BEYOND]
         source = clean(self._without_escapes(clean_but_escapes(read)) if ESCAPE in read else read)
+        # Where the text was cut a secret may be cut too; nothing so near to that is shown, however short the rest got.
+        until = len(source) if read == text else max(0, len(source) - _BEYOND)
         found = _found(source)
         if found is None:
             return self._placeholder(_WITHHELD, source)
         pieces, end, length = [], 0, 0
-        for start, stop, kind in [*found, (len(source), len(source), None)]:
-            plain = source[end:start][: MAX_CHARACTERS - length]
+        for start, stop, kind in [*found, (until, until, None)]:
+            plain = source[end : min(start, until)][: MAX_CHARACTERS - length]
             pieces.append(plain)
             length += len(plain)
-            if kind is None or start >= MAX_CHARACTERS:
+            if kind is None or start >= min(until, MAX_CHARACTERS):
                 break
             placeholder = self._placeholder(kind.name, kind.canonical(source[start:stop]))
             if length + len(placeholder) > MAX_CHARACTERS:

@@ -115,6 +115,17 @@ def test_a_secret_across_the_cut_leaves_nothing_before_it():
     assert redact(redacted) == redacted
 
 
+@pytest.mark.parametrize("shrinks", ["a\u200b" * 20_000, "jane.roe@example-of-a-long-domain.example.org " * 3_000])
+def test_what_is_cut_before_it_is_read_is_not_shown(shrinks):
+    """A text so long that not all of it is read, of which little is left: half a secret at its end stays out too."""
+    token = next(planted.secret for planted in corpus.tokens() if planted.kind == "GITHUB_TOKEN")
+    room = MAX_CHARACTERS + 16_384 - len(token) // 2
+    text = (shrinks + "all is well. " * MAX_CHARACTERS)[: room - 1] + " " + token + " and more"
+    redacted = redact(text)
+    assert len(redacted) > 100_000
+    assert token[:8] not in redacted
+
+
 def test_a_hidden_secret_is_found():
     """Zero-width characters, colours and tags inside a token do not hide it."""
     token = next(planted.secret for planted in corpus.tokens() if planted.kind == "GITHUB_TOKEN")

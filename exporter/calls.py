@@ -37,6 +37,25 @@ class ToolUse:
     errors: int = 0
 
 
+# What a hand-off shows of a prompt or a response, in characters (a ticket shows less), and how many steps.
+MAX_TEXT, MAX_STEPS = 10_000, 30
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Transcript:
+    """What was said in a call, as it was said: secrets and customers included, so it is in memory only and never shown.
+
+    `prompt` is what the agent was asked last, `response` what came out, `tool_errors` what each tool said that failed,
+    by its name, `steps` at most MAX_STEPS lines of what was tried. What is not known is empty. A text may have been
+    cut, but so far beyond MAX_TEXT that a secret across that limit is whole.
+    """
+
+    prompt: str = ""
+    response: str = ""
+    tool_errors: tuple[tuple[str, str], ...] = ()
+    steps: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """A finished call. (source, id) names it for ever, so that it can be read twice and counted once.
@@ -45,7 +64,8 @@ class Call:
     belong to, e.g. one run of a workflow; empty where the source knows of no such thing. `attempts` are those at the
     provider: 0 for an answer from a cache. `retries` are repeated tries of the agent itself, `max_iterations` says that
     it was stopped because it went round too often. A call that is not `timed` has a duration that means nothing, e.g.
-    because it crashed: it enters no statistics of durations and neither prolongs nor ends a streak.
+    because it crashed: it enters no statistics of durations and neither prolongs nor ends a streak. `transcript` is
+    there where a hand-off may need it.
     """
 
     source: str
@@ -72,6 +92,7 @@ class Call:
     retries: int = 0
     max_iterations: bool = False
     timed: bool = True
+    transcript: Transcript | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if self.started_at.tzinfo is None or self.finished_at.tzinfo is None:

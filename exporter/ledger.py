@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, func, select
 from exporter.calls import Call
 from exporter.counts import Counts
 from exporter.handoffs import queue
+from exporter.handoffs.redacting import redactor_of
 from exporter.handoffs.wanted import wanted
 from exporter.label_sets import LabelSets
 from exporter.ledger_health import LedgerHealth
@@ -41,6 +42,7 @@ class Ledger:
     def __init__(self, engine: Engine, settings: Settings, clock: Clock) -> None:
         self._engine = engine
         self._settings = settings
+        self._redact = redactor_of(settings)
         self._clock = clock
         self._pruned_at: float | None = None
         self._lock = threading.Lock()
@@ -54,6 +56,7 @@ class Ledger:
     def reconfigure(self, settings: Settings) -> None:
         """Count by these settings from now on. No batch may be under way."""
         self._settings = settings
+        self._redact = redactor_of(settings)
 
     def state(self, source: str) -> State:
         """The cursor of a source; empty before its first batch."""
@@ -67,6 +70,8 @@ class Ledger:
         if any(call.source != source for call in batch.calls):
             raise ValueError(f"a batch of {source} holds a call of another source")
         now = self._clock.now().timestamp()
+        # Redacted before the transaction, in which every other source would wait for it.
+        found = {call.id: handoff for call in batch.calls if (handoff := wanted(call, self._settings, self._redact))}
         with self.health.writing(), self._engine.begin() as connection:
             take_turns(connection, "handrail ledger")
             new = _insert_new(connection, source, batch.calls, now)
@@ -74,7 +79,7 @@ class Ledger:
             counts = Counts(self._settings, LabelSets.of(connection, agents))
             for call in new:
                 counts.add(call)
-            handoffs = [handoff for call in new if (handoff := wanted(call, self._settings))]
+            handoffs = [found[call.id] for call in new if call.id in found]
             queue.put(connection, handoffs, now)
             for handoff in handoffs:
                 counts.add_count(Count("handoffs_raised", 1, handoff.agent, {"reason": handoff.reason}))

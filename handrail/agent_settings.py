@@ -73,9 +73,13 @@ class EnvFileSwitch(Model):
 
 
 class AgentHandoff(Model):
-    """Whether executions are handed over by themselves: if nothing is said, where the agent states a confidence."""
+    """Whether executions are handed over by themselves: if nothing is said, where the agent states a confidence.
+
+    `include_texts`: with what was asked, answered and said by tools, redacted; without it nothing of that leaves n8n.
+    """
 
     from_executions: bool | None = None
+    include_texts: bool = True
 
 
 class Agent(WithSecrets):
@@ -97,6 +101,11 @@ class Agent(WithSecrets):
         """Whether low confidence or a failed tool in an execution becomes a hand-off without the workflow's help."""
         wanted = self.handoff.from_executions
         return self.confidence is not None if wanted is None else wanted
+
+    @property
+    def hands_over_texts(self) -> bool:
+        """Whether such a hand-off quotes what was said."""
+        return self.hands_over_from_executions and self.handoff.include_texts
 
     @field_validator("schedule", mode="before")
     @classmethod

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import signal
 import threading
 from collections.abc import Callable
@@ -49,6 +48,7 @@ from handrail.clock import Clock, SystemClock
 from handrail.database import create_engine, migrate
 from handrail.http import HttpClient, build_client
 from handrail.redact import Redactor
+from handrail.redact.key import redaction_key
 from handrail.settings import Settings
 
 Loop = Callable[[threading.Event], None]
@@ -86,7 +86,7 @@ def assemble(
     engine = create_engine(settings.receiver.database_url)
     migrate(engine, MIGRATIONS)
     logger = logs.get_logger("receiver")
-    reporter = Reporter(settings, redactor := Redactor(_redaction_key(settings)))
+    reporter = Reporter(settings, redactor := Redactor(redaction_key(settings.receiver.webhook_token)))
     inbox, queue = Inbox(engine, clock, redactor), Outbox(engine, clock)
     scope, with_tickets = settings.team.name, port is not None
     heartbeats = Heartbeats()
@@ -239,10 +239,6 @@ def _env_file(settings: Settings, agent: Agent, switch: EnvFileSwitch, clock: Cl
     client = build_client(base_url=f"http://{settings.exporter.listen}")
     calls = CallCount(client, clock, max_age_s=delay + 60)
     return EnvFile(switch.env_file, activity=lambda: calls.of(agent.name), settle_s=delay + 1)
-
-
-def _redaction_key(settings: Settings) -> bytes:
-    return hashlib.sha256(b"redaction:" + settings.receiver.webhook_token.read().encode()).digest()
 
 
 def run(settings: Settings) -> None:

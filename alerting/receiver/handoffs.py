@@ -32,6 +32,10 @@ from handrail.logs import LogOnce
 AGGREGATE_S = 3600.0
 MAX_COMMENTS = 20
 _SUMMARISE_EVERY_S = 30.0
+_JOINED = {
+    "agent": "The agent handed the same run over itself.",
+    "exporter": "What the execution shows of the same run.",
+}
 
 
 class HandoffDesk:
@@ -153,14 +157,13 @@ class HandoffDesk:
     def _join(
         self, connection: Connection, sent: Sent, handoff: HandoffText, known: tuple[str, int], now: float
     ) -> None:
-        """What the agent says itself is added to what the exporter saw, which was only what n8n keeps."""
+        """What the one side says is added to what the other one said: an agent knows more than n8n keeps, or less."""
         handoff_id, incident_id = known
         handoff_records.join(connection, sent, handoff_id, now)
         self._record(connection, sent, "hand-off joined", incident_id, now, id=handoff_id, reason=handoff.reason)
-        if sent.origin == "agent" and handoff_records.count(connection, incident_id) <= MAX_COMMENTS:
+        if handoff_records.count(connection, incident_id) <= MAX_COMMENTS:
             report = self._reporter.handoff(handoff)
-            said = (paragraph("The agent handed the same run over itself."), *report.document[1:])
-            self._comment(connection, incident_id, said, now)
+            self._comment(connection, incident_id, (paragraph(_JOINED[sent.origin]), *report.document[1:]), now)
 
     def _comment(self, connection: Connection, incident_id: int, said: Document, now: float) -> None:
         if self._with_tickets:

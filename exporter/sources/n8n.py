@@ -150,7 +150,9 @@ class N8nSource:
             agent = watched.agents.get(row["workflowId"])
             if agent is None:
                 continue
-            origin = Origin(self.name, agent.name, self._settings.url, agent.confidence, cursor.epoch)
+            origin = Origin(
+                self.name, agent.name, self._settings.url, agent.confidence, cursor.epoch, agent.transcripts
+            )
             try:
                 calls += self._api.calls_of(row, origin, with_details=row.get("attempts", 0) < _MAX_ATTEMPTS)
             except Unreadable:

@@ -17,10 +17,11 @@ from typing import Any
 from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.parser import parse
 
-from exporter.calls import Call, ToolUse
+from exporter.calls import Call, ToolUse, Transcript
 from exporter.errors import Reason, reason_of_failure_type, reason_of_n8n_error
 from exporter.sources.n8n_runs import Run, Runs, add_usages, provider_of
-from exporter.sources.reading import listing, mapping, moment
+from exporter.sources.n8n_transcript import outputs, transcript_of
+from exporter.sources.reading import mapping, moment
 
 TERMINAL = frozenset({"success", "error", "canceled", "crashed", "unknown"})
 
@@ -40,7 +41,8 @@ class Unreadable(ValueError):
 class Origin:
     """Whose calls these are: the source's name, the agent, where a person can look at an execution, the confidence.
 
-    `epoch` tells executions apart whose ids were given twice, because n8n was reset or restored in between.
+    `epoch` tells executions apart whose ids were given twice, because n8n was reset or restored in between. With
+    `transcripts` a call that somebody may have to look at says what was asked and answered.
     """
 
     source: str
@@ -48,6 +50,7 @@ class Origin:
     base_url: str = ""
     confidence: str | None = None
     epoch: int = 0
+    transcripts: bool = False
 
 
 @lru_cache(maxsize=256)
@@ -112,6 +115,7 @@ class _Reading:
         reason: Reason | None = failure or ("tool_error" if broken else None)
         asked = [run for run in below if run.is_model]
         models, model_calls = [root, *asked], max(len(asked), bool(provider_of(root.node_type)))
+        confidence = self._confidence([root])
         return Call(
             source=self._origin.source,
             id=f"{self._call_id}/{root.node}/{root.run_index}",
@@ -125,7 +129,7 @@ class _Reading:
             model=self._model(models),
             provider=next((name for run in reversed(models) if (name := provider_of(run.node_type))), ""),
             tokens=add_usages(run.usage() for run in models),
-            confidence=self._confidence([root]),
+            confidence=confidence,
             tool_calls=len(tools),
             tool_errors=broken,
             tools=_uses(tools),
@@ -134,6 +138,7 @@ class _Reading:
             retries=self._runs.retries_of(root),
             max_iterations=ran_out,
             url=self._url(),
+            transcript=self._transcript([root], below, doubtful=confidence is not None or broken > 0),
         )
 
     def _execution_call(self, started: datetime, stopped: datetime) -> Call:
@@ -142,6 +147,8 @@ class _Reading:
         reason = self._failure_of_execution() or self._hidden_failure(runs)
         usages = [run.usage() for run in runs]
         models = [run for run, usage in zip(runs, usages, strict=True) if usage.basis != "unknown" or run.is_model]
+        answered = [run for run in runs if run.node == self._result.get("lastNodeExecuted")]
+        confidence, broken = self._confidence(answered), sum(run.failed for run in tools)
         return Call(
             source=self._origin.source,
             id=self._call_id,
@@ -155,9 +162,9 @@ class _Reading:
             model=self._model(models),
             provider=next((name for run in reversed(models) if (name := provider_of(run.node_type))), ""),
             tokens=add_usages(usages),
-            confidence=self._confidence([run for run in runs if run.node == self._result.get("lastNodeExecuted")]),
+            confidence=confidence,
             tool_calls=len(tools),
-            tool_errors=sum(run.failed for run in tools),
+            tool_errors=broken,
             tools=_uses(tools),
             model_calls=len(models),
             attempts=len(models),
@@ -165,7 +172,16 @@ class _Reading:
             # never started. Neither has a duration.
             timed=self._status != "crashed" and self._has_started,
             url=self._url(),
+            transcript=self._transcript(
+                answered, [run for run in runs if run.is_sub_run], doubtful=confidence is not None or broken > 0
+            ),
         )
+
+    def _transcript(self, answered: list[Run], below: list[Run], *, doubtful: bool) -> Transcript | None:
+        """What was said, where it may be handed over: of every other call it is not even gathered."""
+        if not self._origin.transcripts or not doubtful:
+            return None
+        return transcript_of(self._runs, answered, below, self._sureness)
 
     def _time_at_work(self, started: datetime, stopped: datetime) -> timedelta:
         """From start to end, without the time that a Wait node slept, which is nobody's slowness."""
@@ -223,10 +239,18 @@ class _Reading:
         """The lowest confidence among all answers: one bad answer in a list is what a person has to see."""
         if self._origin.confidence is None:
             return None
+        if self._origin.confidence is None:
+            return None
+        stated = [self._sureness(item) for run in runs for item in run.items()]
+        return min((sure for sure in stated if sure is not None), default=None)
+
+    def _sureness(self, item: Mapping[str, Any]) -> float | None:
+        """The lowest confidence among the answers of an item."""
+        if self._origin.confidence is None:
+            return None
         find = finder(self._origin.confidence)
-        answers = [answer for run in runs for item in run.items() for answer in _answers(item)]
-        values = [value for answer in answers for found in find(answer) if (value := _ratio(found)) is not None]
-        return min(values, default=None)
+        found = [value for answer in _answers(item) for value in find(answer)]
+        return min((ratio for value in found if (ratio := _ratio(value)) is not None), default=None)
 
     def _url(self) -> str | None:
         if not self._origin.base_url:
@@ -257,21 +281,8 @@ def _first_known(errors: Iterable[object]) -> Reason:
 
 
 def _answers(item: Mapping[str, Any]) -> Iterator[object]:
-    """The agent's answer as JSON, wherever the kind of node puts it: as text, parsed, in choices or as the item."""
-    choices, output = item.get("choices"), item.get("output")
-    if isinstance(output, list):
-        contents = [content for part in output for content in listing(mapping(part).get("content"))]
-        yield from (parsed for content in contents if (parsed := _parsed(mapping(content).get("text"))) is not None)
-    elif output is not None:
-        yield _parsed(output)
-    elif isinstance(choices, list):
-        yield from (_parsed(mapping(mapping(choice).get("message")).get("content")) for choice in choices)
-    elif item.get("text") is not None:
-        yield _parsed(item["text"])
-    elif isinstance(item.get("message"), Mapping):
-        yield _parsed(item["message"].get("content"))
-    else:
-        yield item
+    """The agent's answers as JSON, as far as they are."""
+    yield from (_parsed(answer) for answer in outputs(item))
 
 
 def _parsed(answer: object) -> object:

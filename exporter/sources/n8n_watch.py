@@ -56,10 +56,11 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class WatchedAgent:
-    """An agent and how to read its confidence."""
+    """An agent, how to read its confidence, and whether what was said in its calls may be handed over."""
 
     name: str
     confidence: str | None = None
+    transcripts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def watch(
         elif candidates[0].id in agents:
             missing[agent.name] = "workflow_of_another_agent"
         else:
-            agents[candidates[0].id] = WatchedAgent(agent.name, agent.confidence)
+            agents[candidates[0].id] = WatchedAgent(agent.name, agent.confidence, agent.hands_over_texts)
             found[agent.name] = (wanted, candidates[0].id)
             if sum(workflow.name == wanted and not workflow.archived for workflow in candidates) > 1:
                 ambiguous.add(agent.name)

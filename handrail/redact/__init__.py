@@ -18,7 +18,7 @@ from handrail.redact.kind import BARRIER, Kind
 from handrail.redact.personal import PERSONAL
 from handrail.redact.tokens import TOKENS
 
-__all__ = ["KINDS", "MAX_CHARACTERS", "Redactor", "clean", "redact"]
+__all__ = ["BEYOND", "KINDS", "MAX_CHARACTERS", "Redactor", "clean", "redact"]
 
 MAX_CHARACTERS = 200_000
 
@@ -26,7 +26,7 @@ MAX_CHARACTERS = 200_000
 KINDS: tuple[Kind, ...] = (*TOKENS, *FIELDS, *PERSONAL)
 
 # Read beyond the cut, so that a secret that lies across it is still whole. A key in PEM is some 3,000 characters.
-_BEYOND = 16_384
+BEYOND = 16_384
 # What is found can bring to light what was hidden beside it. A text that goes on doing so is withheld whole.
 _ROUNDS = 6
 _WITHHELD = "WITHHELD"
@@ -45,34 +45,34 @@ class Redactor:
         self._key = key
         self._harmless: set[str] = set()
 
-    def __call__(self, text: str) -> str:
-        """The text, cleaned, at most MAX_CHARACTERS long and with every known kind replaced. Idempotent."""
-        if text in self._harmless:
+    def __call__(self, text: str, *, at_most: int = MAX_CHARACTERS) -> str:
+        """The text, cleaned, at most `at_most` characters of it, with every known kind replaced. Idempotent."""
+        if text in self._harmless and len(text) <= at_most:
             return text
-        redacted = self._redacted(text)
+        redacted = self._redacted(text, at_most)
         if redacted == text and len(text) <= _REMEMBERED_CHARACTERS:
             if len(self._harmless) >= _REMEMBERED:
                 self._harmless.clear()
             self._harmless.add(text)
         return redacted
 
-    def _redacted(self, text: str) -> str:
-        read = text[: MAX_CHARACTERS + _BEYOND]
+    def _redacted(self, text: str, at_most: int) -> str:
+        read = text[: at_most + BEYOND]
         source = clean(self._without_escapes(clean_but_escapes(read)) if ESCAPE in read else read)
         # Where the text was cut a secret may be cut too; nothing so near to that is shown, however short the rest got.
-        until = len(source) if read == text else max(0, len(source) - _BEYOND)
+        until = len(source) if read == text else max(0, len(source) - BEYOND)
         found = _found(source)
         if found is None:
             return self._placeholder(_WITHHELD, source)
         pieces, end, length = [], 0, 0
         for start, stop, kind in [*found, (until, until, None)]:
-            plain = source[end : min(start, until)][: MAX_CHARACTERS - length]
+            plain = source[end : min(start, until)][: at_most - length]
             pieces.append(plain)
             length += len(plain)
-            if kind is None or start >= min(until, MAX_CHARACTERS):
+            if kind is None or start >= min(until, at_most):
                 break
             placeholder = self._placeholder(kind.name, kind.canonical(source[start:stop]))
-            if length + len(placeholder) > MAX_CHARACTERS:
+            if length + len(placeholder) > at_most:
                 break
             pieces.append(placeholder)
             length, end = length + len(placeholder), stop

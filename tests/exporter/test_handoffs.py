@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import httpx
 import pytest
 
-from exporter.calls import ToolUse
+from alerting.receiver import handoff_request
+from alerting.receiver.handoff_request import MAX_BYTES
+from exporter.calls import MAX_STEPS, MAX_TEXT, ToolUse, Transcript
+from exporter.handoffs.redacting import redactor_of
 from exporter.handoffs.sender import HandoffSender
 from exporter.handoffs.wanted import wanted
 from exporter.ledger import Ledger
 from handrail.http import build_client
 from handrail.logs import get_logger
+from handrail.redact import BEYOND, Redactor
+from handrail.redact.key import redaction_key
 from handrail.secret import Secret
 from handrail.settings import parse
 from tests.exporter.making import SOURCE, batch, call
@@ -84,11 +90,11 @@ def send_all(sender: HandoffSender) -> None:
 )
 def test_which_calls_are_handed_over(agent, fields, reason):
     """Low confidence and failed tools, of agents that state a confidence or asked for it."""
-    found = wanted(call(1, agent=agent, **fields), parse(CONFIG))
+    found = wanted(call(1, agent=agent, **fields), parse(CONFIG), Redactor(b"key"))
     assert (found and found.reason) == reason
 
 
-def test_a_hand_off_says_where_to_look_and_nothing_that_a_model_wrote(handing, receiver):
+def test_a_hand_off_says_where_to_look(handing, receiver):
     """The execution, its address and its tools; sent with the exporter's token and a key of the call."""
     ledger, sender = handing
     found = call(1, agent="a", execution="4711", url="http://n8n.test/e/4711", confidence=0.62, **FAILED_TOOL)
@@ -102,6 +108,77 @@ def test_a_hand_off_says_where_to_look_and_nothing_that_a_model_wrote(handing, r
     assert body["execution_url"] == "http://n8n.test/e/4711"
     assert body["confidence"] == "0.62"
     assert body["tools"] == [{"name": "crm", "error": "failed 1 time(s); the execution says how"}]
+    assert body["task"] == "Look at execution 4711: a tool failed within it"
+
+
+SAID = Transcript(
+    prompt="Refund order 17\nfor jane.roe@example.org, please",
+    response="I could not.",
+    tool_errors=(("crm", "401 for robot with password=hunter2-hunter2"),),
+    steps=('crm {"query": "17"} failed: 401 for robot with password=hunter2-hunter2',),
+)
+
+
+def test_a_hand_off_quotes_what_was_said_redacted(handing, receiver):
+    """Task, prompt, response, what the tool said, the steps and the decision; the ledger holds none of the secrets."""
+    ledger, sender = handing
+    ledger.commit(SOURCE, batch(call(1, transcript=SAID, model="m", **FAILED_TOOL)))
+    pending = repr(ledger.handoffs.due(1e12))
+    send_all(sender)
+    ((_, body, _),) = receiver.seen
+    address = re.escape(str(body["prompt"]).split()[-2].rstrip(","))
+    assert re.fullmatch(r"Refund order 17\nfor (\[EMAIL:[0-9a-f]{6}\]), please", str(body["prompt"]))
+    assert re.fullmatch(rf"Refund order 17 for {address}, please", str(body["task"]))
+    assert body["response"] == "I could not."
+    assert re.fullmatch(
+        r"401 for robot with password=\[SECRET:[0-9a-f]{6}\]\nfailed 1 time\(s\)", body["tools"][0]["error"]
+    )
+    assert body["steps"][0].startswith('crm {"query": "17"} failed: 401 for robot with password=[SECRET:')
+    assert str(body["decision"]).startswith("Was the task done without the tool that failed?")
+    for text in (pending, repr(body)):
+        assert "jane.roe" not in text
+        assert "hunter2" not in text
+
+
+def test_without_texts_nothing_that_was_said_is_handed_over():
+    """`include_texts: false` leaves out prompt, response, steps and what tools said, also where they are known."""
+    silent = parse(CONFIG.replace("{from_executions: true}", "{from_executions: true, include_texts: false}"))
+    found = wanted(call(1, agent="c", transcript=SAID, **FAILED_TOOL), silent, Redactor(b"key"))
+    assert {"prompt", "response", "steps"} & set(found.body) == set()
+    assert found.body["tools"] == [{"name": "crm", "error": "failed 1 time(s); the execution says how"}]
+    assert "17" not in json.dumps(found.body)
+
+
+@pytest.mark.parametrize("character", ["x", "\n", '"', "é", "語", "\U0001f600"])
+def test_the_largest_hand_off_is_one_that_the_receiver_takes(character):
+    """Whatever it is made of, it stays below the receiver's limits of each field and of the whole."""
+    text = character * (MAX_TEXT + BEYOND + 1)
+    names = [f"{number} {character * 300}" for number in range(60)]
+    said = Transcript(text, text, tuple((name, text) for name in names), (text,) * MAX_STEPS)
+    tools = tuple(ToolUse(name, 2, 1) for name in names)
+    fields = {"execution": "7" * 300, "model": "m" * 300, "tool_errors": 60, "tools": tools, "transcript": said}
+    found = wanted(call(1, url="http://n8n.test/" + "e" * 1_900, **fields), parse(CONFIG), Redactor(b"key"))
+    sent = httpx.Request("POST", "http://receiver.test", json=found.body).content
+    assert len(sent) < MAX_BYTES
+    assert handoff_request.parse(sent, None).agent == "a"
+
+
+def test_tools_that_failed_come_first():
+    """Where there are more tools than a hand-off shows, none that failed is left out."""
+    tools = tuple(ToolUse(f"t{number:02}", 1, int(number == 59)) for number in range(60))
+    found = wanted(call(1, tools=tools, tool_calls=60, tool_errors=1), parse(CONFIG), Redactor(b"key"))
+    assert found.body["tools"][0]["name"] == "t59"
+    assert len(found.body["tools"]) == 20
+
+
+def test_exporter_and_receiver_write_the_same_placeholders(handing, tmp_path):
+    """By the receiver's token where it can be read, so that a customer can be followed through a ticket."""
+    token = Secret(file=tmp_path / "webhook")
+    settings = parse(CONFIG + f"receiver: {{webhook_token_file: {token.file}}}")
+    without = redactor_of(settings)("jane.roe@example.org")
+    token.file.write_text("webhook-token")
+    assert redactor_of(settings)("jane.roe@example.org") == Redactor(redaction_key(token))("jane.roe@example.org")
+    assert without != redactor_of(settings)("jane.roe@example.org")
 
 
 def test_a_call_that_is_read_again_is_handed_over_once(handing, receiver):

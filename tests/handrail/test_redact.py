@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handrail.redact import KINDS, MAX_CHARACTERS, Redactor, clean, redact
+from handrail.redact import BEYOND, KINDS, MAX_CHARACTERS, Redactor, clean, redact
 from tests import redaction_corpus as corpus
 from tests.thorough import examples
 
@@ -119,11 +119,20 @@ def test_a_secret_across_the_cut_leaves_nothing_before_it():
 def test_what_is_cut_before_it_is_read_is_not_shown(shrinks):
     """A text so long that not all of it is read, of which little is left: half a secret at its end stays out too."""
     token = next(planted.secret for planted in corpus.tokens() if planted.kind == "GITHUB_TOKEN")
-    room = MAX_CHARACTERS + 16_384 - len(token) // 2
+    room = MAX_CHARACTERS + BEYOND - len(token) // 2
     text = (shrinks + "all is well. " * MAX_CHARACTERS)[: room - 1] + " " + token + " and more"
     redacted = redact(text)
     assert len(redacted) > 100_000
     assert token[:8] not in redacted
+
+
+def test_a_text_is_cut_to_the_length_that_is_asked_for():
+    """After it was redacted: nothing of a secret across the cut is shown, and nothing of one beyond it is made up."""
+    key, redactor = corpus.tokens()[0].secret, Redactor(b"key")
+    for length in (50, 1_000):
+        redacted = redactor("all is well. " * 100 + key + "." * 90_000, at_most=length)
+        assert redacted == ("all is well. " * 100)[:length]
+        assert redactor("a" * (length - 20) + " " + key, at_most=length) == "a" * (length - 20) + " "
 
 
 def test_a_hidden_secret_is_found():

@@ -9,6 +9,8 @@ CONFIG ?= $(if $(SIMULATED),,$(wildcard handrail.yaml))
 TIMES ?= 6
 # make logs PART=exporter
 PART ?=
+# docker or native; empty: Docker where an engine answers and the images can be had
+RUNTIME ?=
 
 VENV := .venv
 STATE := .handrail
@@ -19,12 +21,12 @@ OFFSET = $(or $(PORT_OFFSET),0)
 DRILL_OFFSET = $(or $(PORT_OFFSET),$(shell cat $(STATE)/simulated/port-offset 2>/dev/null),0)
 WORLD = --port-offset $(OFFSET) $(if $(CONFIG),--config $(CONFIG),--simulated)
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
-RUNTIME := $(VENV)/.installed-runtime
+LIBRARIES := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
 GENERATED := alerting/rendered
 
 # An environment whose Python was removed is made anew; its stamps must be gone before make looks at them.
-$(shell test -x $(VENV)/bin/python || rm -f $(RUNTIME) $(DEV))
+$(shell test -x $(VENV)/bin/python || rm -f $(LIBRARIES) $(DEV))
 unexport PORT_OFFSET
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
@@ -37,24 +39,24 @@ help: ## List what make can do
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(firstword $(MAKEFILE_LIST)) \
 		| while IFS='|' read -r name text; do printf '  make %-16s %s\n' "$$name" "$$text"; done
 	@echo
-	@echo "  Variables: PYTHON=python3.12  PORT_OFFSET=100  CONFIG=handrail.yaml  SIMULATED=1  PART=exporter"
+	@echo "  Variables: PYTHON=python3.12  PORT_OFFSET=100  CONFIG=handrail.yaml  SIMULATED=1  RUNTIME=docker  PART=exporter"
 
-up: $(RUNTIME) ## Start everything, return when every part is healthy
-	@$(RUN) stack up $(WORLD)
+up: $(LIBRARIES) ## Start everything, return when every part is healthy
+	@$(RUN) stack up $(WORLD) --runtime $(or $(RUNTIME),auto)
 
-down: $(RUNTIME) ## Stop everything
+down: $(LIBRARIES) ## Stop everything
 	@$(RUN) stack down
 
-status: $(RUNTIME) ## Show how every part is
+status: $(LIBRARIES) ## Show how every part is
 	@$(RUN) stack status
 
-logs: $(RUNTIME) ## Show the end of the logs, of one part with PART=exporter
+logs: $(LIBRARIES) ## Show the end of the logs, of one part with PART=exporter
 	@$(RUN) stack logs $(PART)
 
-foreground: $(RUNTIME) ## Start everything and stay until Ctrl-C
+foreground: $(LIBRARIES) ## Start everything and stay until Ctrl-C
 	@exec $(RUN) stack foreground $(WORLD)
 
-drill: $(RUNTIME) ## Inject failures into the simulated world and verify the whole line
+drill: $(LIBRARIES) ## Inject failures into the simulated world and verify the whole line
 ifneq ($(and $(filter file,$(origin CONFIG)),$(CONFIG)),)
 	@echo "The drill plays in the simulated world, and this folder has a $(CONFIG). Play it in place of yours for a while:" >&2
 	@echo "  make down; make up SIMULATED=1; make drill SIMULATED=1; make down; make up" >&2
@@ -67,7 +69,7 @@ test: $(DEV) ## Run the tests
 	@$(RUN) stack tools >/dev/null || echo "Tests that need Prometheus or Alertmanager are going to say so." >&2
 	@$(VENV)/bin/python -m pytest tests -m "not n8n and not faults and not slow and not databases and not checkers" -n auto --dist loadfile --durations=12
 
-test-rules: $(RUNTIME) ## Prove the rules of CONFIG, or of the example, on every Prometheus unpacked here
+test-rules: $(LIBRARIES) ## Prove the rules of CONFIG, or of the example, on every Prometheus unpacked here
 	@$(RUN) test-rules --config $(or $(CONFIG),handrail.example.yaml) \
 		$(patsubst %,--promtool %,$(wildcard $(STATE)/bin/usr/bin/promtool $(STATE)/bin-3/usr/bin/promtool))
 
@@ -100,11 +102,11 @@ format: $(DEV) ## Format the code and mend what can be mended
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
-generate: $(RUNTIME) ## Render rules and configurations of handrail.example.yaml into alerting/rendered; docs/openapi.json
+generate: $(LIBRARIES) ## Render rules and configurations of handrail.example.yaml into alerting/rendered; docs/openapi.json
 	@$(RUN) render --config handrail.example.yaml --to $(GENERATED)
 	@$(VENV)/bin/python -m alerting.receiver.api >docs/openapi.json
 
-check-generated: $(RUNTIME) ## Fail if alerting/rendered or docs/openapi.json is not what generate would write
+check-generated: $(LIBRARIES) ## Fail if alerting/rendered or docs/openapi.json is not what generate would write
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
 		&& $(RUN) render --config handrail.example.yaml --to "$$folder" >/dev/null \
 		&& { diff -r "$$folder" $(GENERATED) || { echo "$(GENERATED) is out of date: make generate" >&2; exit 1; }; }
@@ -115,14 +117,14 @@ check-generated: $(RUNTIME) ## Fail if alerting/rendered or docs/openapi.json is
 clean: ## Stop, and delete what was built; keeps your secrets, your data and the drills' journals
 	@if [ -x $(VENV)/bin/python ] && [ -d $(STATE) ]; then $(RUN) stack down; fi
 	@cd $(STATE) 2>/dev/null && rm -rf simulated secrets/simulated prometheus alertmanager logs rendered bin bin-3 go \
-		apt apt-3 plan.json state.json lock || true
+		apt apt-3 docker plan.json state.json runtime.json lock || true
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-tools: $(RUNTIME) ## Find Prometheus and Alertmanager, or unpack them into .handrail/bin
+tools: $(LIBRARIES) ## Find Prometheus and Alertmanager, or unpack them into .handrail/bin
 	@$(RUN) stack tools
 
-tools-3: $(RUNTIME) ## Unpack a newer Prometheus beside them, to test the rules on both (Debian)
+tools-3: $(LIBRARIES) ## Unpack a newer Prometheus beside them, to test the rules on both (Debian)
 	@$(RUN) stack tools --second
 
 golden-tickets: $(DEV) ## Write the tickets' texts anew that the tests compare
@@ -135,7 +137,7 @@ lock: $(DEV) ## Choose the newest versions of all dependencies (needs uv)
 LOCK := --quiet --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url --universal \
 	--python-version 3.11
 
-$(RUNTIME): requirements.lock | python
+$(LIBRARIES): requirements.lock | python
 	@echo "Installing Handrail's libraries into $(VENV) …"
 	@$(PIP) -r requirements.lock
 	@touch $@
@@ -143,7 +145,7 @@ $(RUNTIME): requirements.lock | python
 $(DEV): requirements-dev.lock | python
 	@echo "Installing the test tools into $(VENV) …"
 	@$(PIP) -r requirements-dev.lock
-	@touch $@ $(RUNTIME)
+	@touch $@ $(LIBRARIES)
 
 # Runs every time, but does nothing when there is an environment that works.
 python:

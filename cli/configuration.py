@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import click
 
+from handrail.fields import ADDRESS
 from handrail.settings import Settings, SettingsError, load
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -24,6 +26,23 @@ def config_option(command: F) -> F:
         help="The team's configuration file.",
     )
     return option(command)
+
+
+def listen_option(command: F) -> F:
+    """Adds `--listen`: where a part listens, if that is not where the others reach it."""
+    option = click.option(
+        "--listen",
+        metavar="HOST:PORT",
+        callback=_address,
+        help="Where to listen instead, e.g. on every interface of a container; the others still use the file's.",
+    )
+    return option(command)
+
+
+def _address(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.match(ADDRESS, value):
+        raise click.BadParameter(f"{value!r} is not host:port, e.g. 0.0.0.0:9095")
+    return value
 
 
 def load_or_exit(path: Path) -> Settings:

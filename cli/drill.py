@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
 
+from cli import in_containers
 from cli.configuration import config_option, load_or_exit
-from drill.probes import Addresses, ProbeFailed, Probes
+from drill.probes import Addresses, ProbeFailed, Probes, planting
 from drill.report import ConsoleProgress, print_verdict, write_journal
 from drill.runner import play_all
 from drill.scenario import Scenario, Stage, Verdict
@@ -19,6 +21,7 @@ from handrail.clock import SystemClock
 from handrail.http import build_client
 from handrail.ports import Ports
 from handrail.settings import Settings
+from stack.runtime import recall
 from stack.tools import find
 
 
@@ -40,8 +43,7 @@ def drill(config: Path, only: tuple[str, ...], port_offset: int, state: Path) ->
             client,
             _addresses(settings, Ports(offset=port_offset)),
             operator_token=settings.receiver.operator_token.read(),
-            promtool=find("promtool", state=state),
-            prometheus_data=state / "prometheus",
+            plant_history=_history(state),
         )
 
         def announce(scenario: Scenario) -> None:
@@ -58,6 +60,13 @@ def drill(config: Path, only: tuple[str, ...], port_offset: int, state: Path) ->
     journal = write_journal(state / "drills", verdicts, drill_id=drill_id)
     console.print(f"\n{passed} of {len(verdicts)} scenarios passed. Journal: {journal}")
     raise SystemExit(0 if passed == len(verdicts) else 1)
+
+
+def _history(state: Path) -> Callable[[Path], None]:
+    chosen = recall(state)
+    if chosen is not None and chosen.runtime == "docker":
+        return partial(in_containers.plant_history, state, chosen)
+    return planting(find("promtool", state=state), state / "prometheus")
 
 
 def _tell_the_receiver(probes: Probes, drill_id: str, verdicts: Sequence[Verdict], console: Console) -> None:

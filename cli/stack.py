@@ -1,4 +1,7 @@
-"""`handrail stack`: start, stop and look at everything; what `make up`, `make down`, `make status` and so on run."""
+"""`handrail stack`: start, stop and look at everything; what `make up`, `make down`, `make status` and so on run.
+
+Where Docker runs the parts, `cli.in_containers` does what is done here for processes.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +15,16 @@ from typing import TypeVar
 import click
 from rich.console import Console
 
+from cli import in_containers
 from cli.check import check
 from cli.configuration import load_or_exit
 from handrail import logs
-from handrail.clock import SystemClock
+from handrail.clock import Clock, SystemClock
 from handrail.http import build_client
 from handrail.ports import Ports
 from handrail.secret import SecretError
-from handrail.settings import Settings
-from stack import native, simulated, status, tools
+from stack import native, runtime, simulated, status, tools
+from stack.docker import DockerFailed
 from stack.files import exclusive
 from stack.health import HealthWait, Unhealthy
 from stack.plan import Plan
@@ -70,36 +74,79 @@ def _choice_options(command: F) -> F:
 
 @click.group()
 def stack() -> None:
-    """Run everything on this machine, without containers."""
+    """Run everything on this machine, in containers where there is Docker."""
 
 
 @stack.command()
 @_choice_options
+@click.option(
+    "--runtime",
+    "asked",
+    type=click.Choice(["auto", "docker", "native"]),
+    default="auto",
+    show_default=True,
+    envvar="RUNTIME",
+    help="Containers, or processes of this machine; by default containers where they can be had.",
+)
 @click.pass_context
-def up(context: click.Context, config: Path | None, simulate: bool, port_offset: int, state: Path) -> None:  # noqa: FBT001
+def up(
+    context: click.Context,
+    config: Path | None,
+    simulate: bool,  # noqa: FBT001
+    port_offset: int,
+    asked: runtime.Asked,
+    state: Path,
+) -> None:
     """Start everything; return when every part answers healthy."""
     clock = SystemClock()
     began = clock.monotonic()
     with _clear_errors(), exclusive(state):
-        settings, plan, ports = _prepared(context, config, simulate=simulate, port_offset=port_offset, state=state)
-        before = read(state)
-        supervisor: Popen[bytes] | None = None
-        if unchanged := before.supervised and before.digest == plan.digest:
-            click.echo("Handrail is running already, with this configuration.")
+        wanted = _wanted(context, config, simulate=simulate, port_offset=port_offset, state=state)
+        choice = runtime.choose(
+            asked,
+            last=None if wanted.ports else runtime.recall(state),
+            measured_natively=wanted.measured_natively,
+            why_not=lambda: in_containers.why_not(wanted),
+        )
+        if choice.runtime == "docker":
+            started = in_containers.up(wanted, clock=clock)
         else:
-            if before.supervised:
-                click.echo("The configuration or the program changed: starting anew.")
-            # A new configuration that cannot start must not end the stack that runs.
-            native.check_ports(plan, ours=native.ports_in_use(state))
-            native.write_configuration(settings, state)
-            native.stop(state, clock=clock)
-            native.check_ports(plan)
-            supervisor = native.launch(plan, state)
-        _wait_healthy(plan, state, supervisor)
-    if not unchanged:
+            click.echo(f"Processes of this machine, no containers: {choice.reason}.")
+            started = _up_natively(wanted, clock)
+        grafana_url = in_containers.grafana_url(state)
+    if started:
         click.echo(f"Handrail is up, every part healthy after {clock.monotonic() - began:.0f} s.")
-    world_url = f"http://127.0.0.1:{ports.control}" if ports is not None else None
-    for line in status.welcome(settings, simulated=plan.simulated, world_url=world_url):
+    else:
+        click.echo("Handrail is running already, with this configuration.")
+    _welcome(wanted, grafana_url)
+
+
+def _up_natively(wanted: in_containers.Wanted, clock: Clock) -> bool:
+    state = wanted.state
+    plan = _plan(wanted)
+    before = read(state)
+    supervisor: Popen[bytes] | None = None
+    if not (unchanged := before.supervised and before.digest == plan.digest):
+        if before.supervised:
+            click.echo("The configuration or the program changed: starting anew.")
+        in_containers.stop_other(state, project=None)
+        # A new configuration that cannot start must not end the stack that runs.
+        native.check_ports(plan, ours=native.ports_in_use(state))
+        native.write_configuration(wanted.settings, state)
+        native.stop(state, clock=clock)
+        native.check_ports(plan)
+        runtime.remember(state, runtime.Chosen("native", wanted.project, plan.simulated))
+        supervisor = native.launch(plan, state)
+    _wait_healthy(plan, state, supervisor)
+    return not unchanged
+
+
+def _welcome(wanted: in_containers.Wanted, grafana_url: str | None) -> None:
+    world_url = f"http://127.0.0.1:{wanted.ports.control}" if wanted.ports is not None else None
+    lines = status.welcome(
+        wanted.settings, simulated=wanted.ports is not None, world_url=world_url, grafana_url=grafana_url
+    )
+    for line in lines:
         click.echo(line)
 
 
@@ -107,20 +154,20 @@ def up(context: click.Context, config: Path | None, simulate: bool, port_offset:
 @_choice_options
 @click.pass_context
 def foreground(context: click.Context, config: Path | None, simulate: bool, port_offset: int, state: Path) -> None:  # noqa: FBT001
-    """Start everything and stay: ends with Ctrl-C or SIGTERM. For systemd and containers."""
+    """Start everything as processes of this machine and stay: ends with Ctrl-C or SIGTERM. For systemd."""
     clock = SystemClock()
     with _clear_errors(), exclusive(state):
-        settings, plan, ports = _prepared(context, config, simulate=simulate, port_offset=port_offset, state=state)
-        if read(state).supervised:
+        wanted = _wanted(context, config, simulate=simulate, port_offset=port_offset, state=state)
+        plan = _plan(wanted)
+        if read(state).supervised or _in_containers(state):
             raise click.ClickException("Handrail is running already. End it first: make down")
-        native.write_configuration(settings, state)
+        native.write_configuration(wanted.settings, state)
+        runtime.remember(state, runtime.Chosen("native", wanted.project, plan.simulated))
         native.stop(state, clock=clock)
         native.check_ports(plan)
         if plan.simulated:
             simulated.forget(state)
-    world_url = f"http://127.0.0.1:{ports.control}" if ports is not None else None
-    for line in status.welcome(settings, simulated=plan.simulated, world_url=world_url):
-        click.echo(line)
+    _welcome(wanted, None)
     click.echo(f"\nCtrl-C ends it. The parts write to {state / 'logs'}; this is the supervisor's log:")
     logs.configure(sys.stderr)
     supervise(plan, state, clock=clock)
@@ -139,8 +186,9 @@ def supervise_plan(state: Path) -> None:
 @_state_option
 def down(state: Path) -> None:
     """Stop everything; also what a killed supervisor left behind."""
-    with exclusive(state):
+    with _clear_errors(), exclusive(state):
         ended = native.stop(state, clock=SystemClock())
+        ended = in_containers.stop_other(state, project=None) or ended
     click.echo("Handrail is stopped." if ended else "Handrail was not running.")
 
 
@@ -148,8 +196,12 @@ def down(state: Path) -> None:
 @_state_option
 def show_status(state: Path) -> None:
     """Show how every part is. Exit code 1 when one is not healthy or not running."""
-    with build_client(timeout_s=2) as client:
-        found = status.rows(read(state), client=client, clock=SystemClock())
+    if chosen := _in_containers(state):
+        with _clear_errors():
+            found = in_containers.rows(state, chosen, clock=SystemClock())
+    else:
+        with build_client(timeout_s=2) as client:
+            found = status.rows(read(state), client=client, clock=SystemClock())
     if not found:
         click.echo("Handrail is not running. Start it: make up")
         raise SystemExit(1)
@@ -168,12 +220,20 @@ def show_status(state: Path) -> None:
 )
 def show_logs(part: str | None, lines: int | None, state: Path) -> None:
     """Show the end of every part's log, or of one."""
-    names = status.log_names(state)
+    chosen = _in_containers(state)
+    with _clear_errors():
+        names = [row.name for row in in_containers.rows(state, chosen, clock=SystemClock())] if chosen else []
+    names = names or status.log_names(state)
     if part is not None and part not in names:
         raise click.ClickException(f"no log of {part!r}; there are: {', '.join(names) or 'none yet'}")
     for name in [part] if part is not None else names:
-        click.echo(f"==> {log_file(state, name)}")
-        for line in status.last_lines(state, name, lines or (100 if part else 15)):
+        count = lines or (100 if part else 15)
+        click.echo(f"==> {name if chosen else log_file(state, name)}")
+        with _clear_errors():
+            last = (
+                in_containers.log_lines(state, chosen, name, count) if chosen else status.last_lines(state, name, count)
+            )
+        for line in last:
             click.echo(line)
 
 
@@ -191,21 +251,34 @@ def fetch_tools(second: bool, state: Path) -> None:  # noqa: FBT001
             click.echo(tools.find(name, state=state))
 
 
-def _prepared(
+def _in_containers(state: Path) -> runtime.Chosen | None:
+    """What runs in containers; None when that was not chosen last, or was ended."""
+    chosen = runtime.recall(state)
+    if chosen is None or chosen.runtime != "docker":
+        return None
+    with _clear_errors():
+        return chosen if in_containers.containers(state, chosen) else None
+
+
+def _wanted(
     context: click.Context, config: Path | None, *, simulate: bool, port_offset: int, state: Path
-) -> tuple[Settings, Plan, Ports | None]:
+) -> in_containers.Wanted:
     if config is None and not simulate and _TEAM_FILE.exists():
         config = _TEAM_FILE.resolve()
     if config is not None and not simulate:
         if port_offset:
             click.echo("PORT_OFFSET moves the simulated world only; your file says where your parts listen.", err=True)
         context.invoke(check, config=config)
-        settings = load_or_exit(config)
-        return settings, native.make_plan(settings, config=config, state=state, ports=None, say=click.echo), None
+        return in_containers.Wanted(load_or_exit(config), config, state, None)
     ports = Ports(offset=port_offset)
     written = simulated.write(state, ports)
-    settings = load_or_exit(written)
-    return settings, native.make_plan(settings, config=written, state=state, ports=ports, say=click.echo), ports
+    return in_containers.Wanted(load_or_exit(written), written, state, ports)
+
+
+def _plan(wanted: in_containers.Wanted) -> Plan:
+    return native.make_plan(
+        wanted.settings, config=wanted.config, state=wanted.state, ports=wanted.ports, say=click.echo
+    )
 
 
 def _wait_healthy(plan: Plan, state: Path, supervisor: Popen[bytes] | None) -> None:
@@ -232,5 +305,5 @@ def _clear_errors() -> Iterator[None]:
     """What went wrong in words, and exit code 1, instead of a stack trace."""
     try:
         yield
-    except (tools.ToolMissing, native.PortsTaken, SecretError) as error:
+    except (tools.ToolMissing, native.PortsTaken, SecretError, DockerFailed, runtime.NotPossible) as error:
         raise click.ClickException(str(error)) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,17 +27,28 @@ class Addresses:
     receiver: str
 
 
+def planting(promtool: Path, prometheus_data: Path) -> Callable[[Path], None]:
+    """How a file of OpenMetrics becomes history in a Prometheus of this machine."""
+
+    def plant(openmetrics: Path) -> None:
+        command = [str(promtool), "tsdb", "create-blocks-from", "openmetrics", str(openmetrics), str(prometheus_data)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
+        if done.returncode:
+            raise ProbeFailed(f"promtool could not write history: {done.stderr.strip()[-300:]}")
+
+    return plant
+
+
 class Probes:
     """Reads Prometheus, Alertmanager, the receiver, Slack and Jira; injects through the world's control API."""
 
     def __init__(
-        self, client: HttpClient, addresses: Addresses, *, operator_token: str, promtool: Path, prometheus_data: Path
+        self, client: HttpClient, addresses: Addresses, *, operator_token: str, plant_history: Callable[[Path], None]
     ) -> None:
         self._client = client
         self._at = addresses
         self._operator = {"authorization": f"Bearer {operator_token}"}
-        self._promtool = promtool
-        self._prometheus_data = prometheus_data
+        self._plant_history = plant_history
 
     def query(self, expression: str) -> list[tuple[Mapping[str, str], float]]:
         """The instant vector of a PromQL expression as (labels, value)."""
@@ -114,17 +125,7 @@ class Probes:
 
     def plant_history(self, openmetrics: Path) -> None:
         """Write history into Prometheus' storage with promtool, which is how anyone would backfill it."""
-        command = [
-            str(self._promtool),
-            "tsdb",
-            "create-blocks-from",
-            "openmetrics",
-            str(openmetrics),
-            str(self._prometheus_data),
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
-        if done.returncode:
-            raise ProbeFailed(f"promtool could not write history: {done.stderr.strip()[-300:]}")
+        self._plant_history(openmetrics)
 
     def forget_series(self, selector: str) -> None:
         """Delete planted series from Prometheus."""

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Every port of the simulated world on loopback. `offset` moves all of them, also those of the stack's parts."""
+    """Every port of the simulated world on loopback. `offset` moves all of them, also those of the stack's parts.
+
+    Only in a container of its own may the world listen on another `host`.
+    """
 
     offset: int = 0
+    host: str = "127.0.0.1"
 
     @property
     def control(self) -> int:

@@ -48,13 +48,18 @@ def make_plan(settings: Settings, *, config: Path, state: Path, ports: Ports | N
 
 def write_configuration(settings: Settings, state: Path) -> None:
     """Renders what Prometheus and Alertmanager read, and makes the stack's own tokens where there are none."""
+    make_tokens(settings, state)
+    copies = state / "secrets" / "from-env"
+    secret_files = SecretFiles.of(settings, lambda name, secret: _as_file(secret, copies / name))
+    render(settings, state / "rendered", secret_files)
+
+
+def make_tokens(settings: Settings, state: Path) -> None:
+    """The tokens between the parts, unless the file names others; SecretError if one cannot be read."""
     for own in (settings.receiver.webhook_token, settings.receiver.operator_token, settings.receiver.handoff_token):
         if own.file is not None and own.file.resolve().is_relative_to(state / "secrets"):
             simulated.keep_or_make(own.file)
         own.read()
-    copies = state / "secrets" / "from-env"
-    secret_files = SecretFiles.of(settings, lambda name, secret: _as_file(secret, copies / name))
-    render(settings, state / "rendered", secret_files)
 
 
 def _as_file(secret: Secret, copy: Path) -> Path:

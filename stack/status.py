@@ -77,7 +77,9 @@ def table(found: Sequence[Row]) -> Table:
     return drawn
 
 
-def welcome(settings: Settings, *, simulated: bool, world_url: str | None) -> Iterator[str]:
+def welcome(
+    settings: Settings, *, simulated: bool, world_url: str | None, grafana_url: str | None = None
+) -> Iterator[str]:
     """The one screen after a start: addresses, watched agents, what to do next."""
     yield ""
     if simulated:
@@ -88,6 +90,8 @@ def welcome(settings: Settings, *, simulated: bool, world_url: str | None) -> It
     yield f"  Prometheus                http://{reachable(settings.prometheus.listen)}"
     yield f"  Alertmanager              http://{reachable(settings.alertmanager.listen)}"
     yield f"  Metrics of the agents     http://{reachable(settings.exporter.listen)}/metrics"
+    if grafana_url is not None:
+        yield f"  Grafana                   {grafana_url} (user admin)"
     if world_url is not None:
         yield f"  Simulated world           {world_url}/state"
     yield ""

@@ -262,8 +262,8 @@ class _QuietHandler(WSGIRequestHandler):
 class Server:
     """A WSGI application on a loopback port, one daemon thread per request."""
 
-    def __init__(self, app: WSGIApplication, port: int = 0) -> None:
-        self._server = make_server("127.0.0.1", port, app, server_class=_ThreadingServer, handler_class=_QuietHandler)
+    def __init__(self, app: WSGIApplication, port: int = 0, *, host: str = "127.0.0.1") -> None:
+        self._server = make_server(host, port, app, server_class=_ThreadingServer, handler_class=_QuietHandler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -290,6 +290,6 @@ class Server:
         self.close()
 
 
-def serve(app: WSGIApplication, port: int = 0) -> Server:
+def serve(app: WSGIApplication, port: int = 0, *, host: str = "127.0.0.1") -> Server:
     """Serve an application on 127.0.0.1; port 0 takes a free one."""
-    return Server(app, port)
+    return Server(app, port, host=host)

@@ -139,7 +139,7 @@ class World:
             (self, self._ports.control),
         ):
             try:
-                self._exit.enter_context(serve(app, port))
+                self._exit.enter_context(serve(app, port, host=self._ports.host))
             except OSError:
                 self.close()
                 raise

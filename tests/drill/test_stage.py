@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from drill.probes import Addresses, ProbeFailed, Probes
+from drill.probes import Addresses, ProbeFailed, Probes, planting
 from drill.runner import play
 from drill.scenario import Missing, Stage, Step
 from drill.scenarios.token_jump import HOURLY_TOKENS, openmetrics
@@ -27,7 +27,7 @@ class Silent:
 def stage_with(clock, handler=lambda request: httpx.Response(500)) -> Stage:
     client = build_client(transport=httpx.MockTransport(handler))
     addresses = Addresses(world="http://w", prometheus="http://p", alertmanager="http://a", receiver="http://r")
-    probes = Probes(client, addresses, operator_token="t", promtool=Path("promtool"), prometheus_data=Path("data"))
+    probes = Probes(client, addresses, operator_token="t", plant_history=planting(Path("promtool"), Path("data")))
     return Stage(drill_id="d1", probes=probes, clock=clock, progress=Silent())
 
 

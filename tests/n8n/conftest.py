@@ -177,7 +177,7 @@ def line(tmp_path_factory) -> Iterator[Line]:
             stack = [sys.executable, "-m", "cli", "stack"]
             state = ["--state", str(folder / "state")]
             try:
-                up = [*stack, "up", "--config", str(folder / "handrail.yaml"), *state]
+                up = [*stack, "up", "--config", str(folder / "handrail.yaml"), "--runtime", "native", *state]
                 subprocess.run(up, cwd=ROOT, check=True, timeout=180)
                 made = Line(n8n, llm, jira, slack, workflows, urls, client, folder / "state")
                 _compared(made)

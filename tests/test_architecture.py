@@ -93,9 +93,8 @@ def test_no_address_of_a_registry_is_written_anywhere():
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("not a git checkout: the list of files is not to be had")
-    hosts = re.compile(
-        r"(?:" + "|".join(["pypi", "npmjs", "docker", "ghcr", "quay", "debian", "pythonhosted"]) + r")\.(?:org|com|io)"
-    )
+    names = ["pypi", "npmjs", "docker", "ghcr", "quay", "debian", "pythonhosted"]
+    hosts = re.compile(r"(?:" + "|".join(names) + r")\.(?:org|com|io)\b")
     for name in listed.stdout.split():
         path = ROOT / name
         if path.suffix in {".png", ".svg"} or not path.is_file():

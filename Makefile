@@ -23,7 +23,9 @@ WORLD = --port-offset $(OFFSET) $(if $(CONFIG),--config $(CONFIG),--simulated)
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
 LIBRARIES := $(VENV)/.installed-runtime
 DEV := $(VENV)/.installed-dev
-GENERATED := alerting/rendered
+RULES := alerting/rendered
+BOARDS := dashboards/rendered
+GENERATED := $(RULES) $(BOARDS)
 
 # An environment whose Python was removed is made anew; its stamps must be gone before make looks at them.
 $(shell test -x $(VENV)/bin/python || rm -f $(LIBRARIES) $(DEV))
@@ -102,14 +104,26 @@ format: $(DEV) ## Format the code and mend what can be mended
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
+<<<<<<< HEAD
 generate: $(LIBRARIES) ## Render rules and configurations of handrail.example.yaml into alerting/rendered; docs/openapi.json
 	@$(RUN) render --config handrail.example.yaml --to $(GENERATED)
 	@$(VENV)/bin/python -m alerting.receiver.api >docs/openapi.json
 
 check-generated: $(LIBRARIES) ## Fail if alerting/rendered or docs/openapi.json is not what generate would write
+=======
+generate: $(RUNTIME) ## Render handrail.example.yaml into alerting/rendered and dashboards/rendered; docs/openapi.json
+>>>>>>> 446827d (Dashboards: overview, agent, pipeline and weekly review from jsonnet, rendered with the rules; open tickets as a metric)
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
 		&& $(RUN) render --config handrail.example.yaml --to "$$folder" >/dev/null \
-		&& { diff -r "$$folder" $(GENERATED) || { echo "$(GENERATED) is out of date: make generate" >&2; exit 1; }; }
+		&& rm -rf $(GENERATED) && mkdir -p $(GENERATED) && cp -R "$$folder/dashboards/." $(BOARDS) \
+		&& rm -r "$$folder/dashboards" && cp -R "$$folder/." $(RULES)
+	@$(VENV)/bin/python -m alerting.receiver.api >docs/openapi.json
+
+check-generated: $(RUNTIME) ## Fail if what is rendered, or docs/openapi.json, is not what generate would write
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
+		&& $(RUN) render --config handrail.example.yaml --to "$$folder" >/dev/null \
+		&& diff -r "$$folder/dashboards" $(BOARDS) && rm -r "$$folder/dashboards" && diff -r "$$folder" $(RULES) \
+		|| { echo "$(GENERATED): out of date: make generate" >&2; exit 1; }
 	@$(VENV)/bin/python -m alerting.receiver.api | diff docs/openapi.json - \
 		|| { echo "docs/openapi.json is out of date: make generate" >&2; exit 1; }
 	@echo "$(GENERATED) and docs/openapi.json are what make generate writes."

@@ -104,6 +104,7 @@ def _sla(name: str, sla: Sla) -> dict[str, object]:
         "name": name,
         "latency": {
             "threshold": format_duration(sla.latency.threshold),
+            "thresholdSeconds": _plain(Decimal(str(sla.latency.threshold.total_seconds()))),
             "consecutiveCalls": sla.latency.consecutive_calls,
             "hold": format_duration(sla.latency.hold),
             "holdSeconds": _plain(Decimal(str(sla.latency.hold.total_seconds()))),

@@ -4,7 +4,7 @@
   _config+:: {
     slas: [{
       name: 'default',
-      latency: { threshold: '5s', consecutiveCalls: 3, hold: '5m', holdSeconds: '300' },
+      latency: { threshold: '5s', thresholdSeconds: '5', consecutiveCalls: 3, hold: '5m', holdSeconds: '300' },
       errors: { ratio: '0.02', percent: '2%', window: '10m', minCalls: 1, minErrors: 1 },
       handoff: { percent: '80%', factor: '3', increase: '200%', minHandoffs: 5 },
       confidence: { share: '0.2', percent: '20%', window: '1h', minAnswers: 5 },

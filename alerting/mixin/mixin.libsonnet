@@ -1,5 +1,5 @@
 // The mixin: prometheusRules, prometheusAlerts and grafanaDashboards for the _config of config.libsonnet.
-// The three are there whatever they are added to; without dashboards the last is empty.
+// The three are there whatever they are added to.
 { prometheusRules+:: {}, prometheusAlerts+:: {}, grafanaDashboards+:: {} } +
 (import 'config.libsonnet') +
 (import 'groups.libsonnet') +
@@ -23,4 +23,5 @@
 (import 'alerts/pipeline.libsonnet') +
 (import 'receivers.libsonnet') +
 (import 'alertmanager.libsonnet') +
-(import 'prometheus.libsonnet')
+(import 'prometheus.libsonnet') +
+(import '../../dashboards/mixin.libsonnet')

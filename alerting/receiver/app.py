@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 from sqlalchemy import Engine
 
-from alerting.receiver import audit, flags, kills, outbox, server, web
+from alerting.receiver import audit, flags, incidents, kills, outbox, server, web
 from alerting.receiver.anchors import Anchors
 from alerting.receiver.api.access import Access
 from alerting.receiver.api.parts import Parts
@@ -208,6 +208,7 @@ def _tables(
         handoffs=lambda: taken(engine),
         drills=drill_log.last_successes,
         audited=lambda: audited.id if (audited := audit.head(engine)) else 0,
+        open_tickets=lambda: incidents.open_tickets(engine),
     )
 
 

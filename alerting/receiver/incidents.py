@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Engine, Row, func, insert, select, update
 
 from alerting.receiver import tickets
 from alerting.receiver.decide import Known, Remembered
 from alerting.receiver.payload import Notification
 from alerting.receiver.reports import Report
 from alerting.receiver.schema import alerts, incidents
+from handrail.database import reading
 
 IncidentRow = Row[tuple[object, ...]]
 
@@ -99,3 +100,11 @@ def end(connection: Connection, incident_id: int, *, digest: str, now: float) ->
     """The incident is over."""
     changed = update(incidents).where(incidents.c.id == incident_id)
     connection.execute(changed.values(state="resolved", digest=digest, last_seen_at=now, resolved_at=now))
+
+
+def open_tickets(engine: Engine) -> dict[str, int]:
+    """How many incidents that are not over have a ticket, by agent; those about no agent under an empty name."""
+    agent = func.coalesce(incidents.c.agent, "")
+    query = select(agent, func.count()).where(incidents.c.state == "firing", incidents.c.ticket_key.is_not(None))
+    with reading(engine).connect() as connection:
+        return {name: count for name, count in connection.execute(query.group_by(agent))}

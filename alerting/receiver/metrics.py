@@ -28,7 +28,7 @@ class Tables:
 
     `flags` holds the flag of every configured agent, `flags_changed` when it was last set, `unconfirmed` for every
     agent with a switch whether a proof is missing, `handoffs` how many were ever taken, by agent and reason,
-    `audited` the number of the audit log's last row.
+    `audited` the number of the audit log's last row, `open_tickets` those of incidents that are not over, by agent.
     """
 
     outbox: Outbox
@@ -39,6 +39,7 @@ class Tables:
     handoffs: Callable[[], Mapping[tuple[str, str], int]]
     drills: Callable[[], Mapping[tuple[str, str], float]]
     audited: Callable[[], int]
+    open_tickets: Callable[[], Mapping[str, int]]
 
 
 class _Tables(Collector):
@@ -75,6 +76,7 @@ class _Tables(Collector):
             *self._flags(),
             self._handoffs(),
             self._unconfirmed(),
+            self._open_tickets(),
             self._drills(),
         )
 
@@ -108,6 +110,16 @@ class _Tables(Collector):
         )
         for agent, count in self._tables.unconfirmed().items():
             family.add_metric([agent], count)
+        return family
+
+    def _open_tickets(self) -> GaugeMetricFamily:
+        family = GaugeMetricFamily(
+            "handrail_open_tickets", "Tickets whose incidents are not over; of no agent where it is about none.",
+            labels=["agent"],
+        )  # fmt: skip
+        found = self._tables.open_tickets()
+        for agent in sorted({"", *self._tables.flags(), *found}):
+            family.add_metric([agent], found.get(agent, 0))
         return family
 
     def _drills(self) -> GaugeMetricFamily:

@@ -19,6 +19,7 @@ from handrail.source_settings import Sources
 from tests.every_limit import every_limit, every_rule
 
 FILES = ("rules/handrail.yml", "alertmanager.yml", "prometheus.yml")
+DASHBOARDS = ("overview.json", "agent.json", "pipeline.json", "weekly.json")
 Rendered = Callable[..., Path]
 
 
@@ -40,6 +41,8 @@ def test_committed_files_are_what_the_example_renders(root: Path, example: Setti
     render(example, tmp_path, SecretFiles(webhook_token=token, slack_webhook_url=slack.webhook_url.file))
     for name in FILES:
         assert (tmp_path / name).read_text() == (root / "alerting/rendered" / name).read_text()
+    for name in DASHBOARDS:
+        assert (tmp_path / "dashboards" / name).read_text() == (root / "dashboards/rendered" / name).read_text()
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -58,7 +61,10 @@ def test_rendering_again_gives_the_same_bytes_and_leaves_nothing_behind(
     (tmp_path / "alertmanager.yml").write_text("an older one")
     render(example, tmp_path, secret_files)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
-    assert {path.relative_to(tmp_path).as_posix() for path in before} == set(FILES)
+    assert {path.relative_to(tmp_path).as_posix() for path in before} == {
+        *FILES,
+        *(f"dashboards/{name}" for name in DASHBOARDS),
+    }
 
 
 def test_a_reader_never_sees_half_a_file(example: Settings, secret_files: SecretFiles, tmp_path: Path) -> None:

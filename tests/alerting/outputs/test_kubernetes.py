@@ -57,7 +57,7 @@ def test_every_resource_has_a_name_that_kubernetes_takes_and_the_labels_that_sel
         assert DNS_1123.fullmatch(resource["metadata"]["name"])
         assert resource["metadata"]["namespace"] == "ops"
         assert resource["metadata"]["labels"]["release"] == "prometheus"
-    assert {kind for kind, _ in names} == {"PrometheusRule", "AlertmanagerConfig", "ScrapeConfig"}
+    assert {kind for kind, _ in names} == {"PrometheusRule", "AlertmanagerConfig", "ScrapeConfig", "ConfigMap"}
 
 
 def test_every_alert_carries_the_namespace_that_the_operator_routes_by(resources: Resources) -> None:

@@ -27,6 +27,19 @@ def test_a_ticket_carries_its_incident_from_its_first_moment(bench, notification
     assert f"handrail-{incident.key}-1" in ticket.labels
 
 
+def test_a_ticket_is_open_until_its_incident_is_over(bench, notification):
+    """By agent, from 0 on; what has no ticket yet is not one."""
+    series = 'handrail_open_tickets{agent="invoice"}'
+    assert bench.metric(series) == 0
+    bench.alert(notification())
+    assert bench.metric(series) == 0
+    bench.drain()
+    assert bench.metric(series) == 1
+    bench.alert(notification(status="resolved"))
+    bench.drain()
+    assert bench.metric(series) == 0
+
+
 @pytest.mark.parametrize("how", ["gateway", "late", "reset"])
 @pytest.mark.parametrize("lag_s", [0, 60])
 def test_a_creation_whose_answer_was_lost_is_found(bench, notification, how, lag_s):

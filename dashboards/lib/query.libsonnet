@@ -1,0 +1,50 @@
+// The PromQL that the dashboards are made of. Scraped series are chosen by job, instance and agent; recorded ones and
+// ALERTS have no job and no instance.
+local s = import '../../alerting/mixin/series.libsonnet';
+
+{
+  names: s,
+
+  local selected(name, matchers) = name + '{' + std.join(',', [m for m in matchers if m != '']) + '}',
+
+  agent: 'agent=~"$agent"',
+
+  // A scraped series, of any agent or of none.
+  scraped(name, more=''):: selected(name, ['job=~"$job"', 'instance=~"$instance"', more]),
+
+  ofAgent(name, more=''):: selected(name, ['job=~"$job"', 'instance=~"$instance"', self.agent, more]),
+
+  recorded(name, more=''):: selected(name, [self.agent, more]),
+
+  // Alerts of this mixin and no others; those about no agent are always among them. The watchdog always fires.
+  local ours = ['alertname=~"Agent.+|Handrail.+|Worker.+"', 'alertname!="HandrailWatchdog"', 'agent=~"$agent|"'],
+  firing(more=''):: selected('ALERTS', ['alertstate="firing"'] + ours + [more]),
+  begun:: selected('ALERTS_FOR_STATE', ours),
+
+  known:: self.recorded(s.agentInfo),
+
+  best(labels, series):: 'max by (' + labels + ') (' + series + ')',
+  total(labels, series):: 'sum by (' + labels + ') (' + series + ')',
+
+  // What fires of one alert as 1, what is known and does not fire as 0, everything else as -1.
+  kept(alertname, known)::
+    'max by (agent) (\n  ' + self.firing('alertname="' + alertname + '"') +
+    '\n  or on (agent)\n  0 * ' + known + '\n  or on (agent)\n  (0 * ' + self.known + ' - 1)\n)',
+
+  // A number of the agent's own SLA, for each agent.
+  ofSla(slas, number)::
+    std.join('\nor\n', [number(sla) + ' * ' + self.recorded(s.agentInfo, 'sla="' + sla.name + '"') for sla in slas]),
+
+  // The same of a series that is recorded for each number, e.g. for the days of a baseline.
+  seriesOfSla(slas, series):: std.join('\nor\n', [
+    series(sla) + '\n* on (agent) group_left (sla)\n' + self.recorded(s.agentInfo, 'sla="' + sla.name + '"')
+    for sla in slas
+  ]),
+
+  // Whole events of seven days, so many weeks ago, not extrapolated ones: what a counter is less what it was, or less its
+  // first known value where it is younger. `series` gives it for an offset. Nothing after the ledger was lost.
+  ofWeek(series, week=0):: (
+    local at(ago) = series(if ago == 0 then '' else ' offset ' + 7 * ago + 'd');
+    '((\n  ' + at(week) + '\n  - (\n    ' + at(week + 1) + '\n    or\n    min_over_time((' + at(week) + ')[7d:3h])\n  )\n) >= 0)'
+  ),
+}

@@ -8,6 +8,7 @@ RUN python -m venv --without-pip /opt/handrail \
 COPY handrail /app/handrail
 COPY exporter /app/exporter
 COPY alerting /app/alerting
+COPY dashboards /app/dashboards
 COPY drill /app/drill
 COPY stack /app/stack
 COPY cli /app/cli

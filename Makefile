@@ -104,22 +104,14 @@ format: $(DEV) ## Format the code and mend what can be mended
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .
 
-<<<<<<< HEAD
-generate: $(LIBRARIES) ## Render rules and configurations of handrail.example.yaml into alerting/rendered; docs/openapi.json
-	@$(RUN) render --config handrail.example.yaml --to $(GENERATED)
-	@$(VENV)/bin/python -m alerting.receiver.api >docs/openapi.json
-
-check-generated: $(LIBRARIES) ## Fail if alerting/rendered or docs/openapi.json is not what generate would write
-=======
-generate: $(RUNTIME) ## Render handrail.example.yaml into alerting/rendered and dashboards/rendered; docs/openapi.json
->>>>>>> 446827d (Dashboards: overview, agent, pipeline and weekly review from jsonnet, rendered with the rules; open tickets as a metric)
+generate: $(LIBRARIES) ## Render handrail.example.yaml into alerting/rendered and dashboards/rendered; docs/openapi.json
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
 		&& $(RUN) render --config handrail.example.yaml --to "$$folder" >/dev/null \
 		&& rm -rf $(GENERATED) && mkdir -p $(GENERATED) && cp -R "$$folder/dashboards/." $(BOARDS) \
 		&& rm -r "$$folder/dashboards" && cp -R "$$folder/." $(RULES)
 	@$(VENV)/bin/python -m alerting.receiver.api >docs/openapi.json
 
-check-generated: $(RUNTIME) ## Fail if what is rendered, or docs/openapi.json, is not what generate would write
+check-generated: $(LIBRARIES) ## Fail if what is rendered, or docs/openapi.json, is not what generate would write
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
 		&& $(RUN) render --config handrail.example.yaml --to "$$folder" >/dev/null \
 		&& diff -r "$$folder/dashboards" $(BOARDS) && rm -r "$$folder/dashboards" && diff -r "$$folder" $(RULES) \

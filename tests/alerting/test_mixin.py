@@ -63,13 +63,9 @@ def test_a_plan_of_dashboards_reaches_every_output(root: Path) -> None:
     """What is added to grafanaDashboards is rendered, whoever adds it."""
     mixin = root / "alerting/mixin"
     snippet = f"(import '{mixin}/mixin.libsonnet') {{ grafanaDashboards+:: {{ 'a.json': {{ uid: 'a' }} }} }}"
-<<<<<<< HEAD
-    assert json.loads(rjsonnet.evaluate_snippet("x", f"({snippet}).grafanaDashboards")) == {"a.json": {"uid": "a"}}
-=======
-    found = json.loads(_jsonnet.evaluate_snippet("x", f"({snippet}).grafanaDashboards"))
+    found = json.loads(rjsonnet.evaluate_snippet("x", f"({snippet}).grafanaDashboards"))
     assert found["a.json"] == {"uid": "a"}
     assert "overview.json" in found
->>>>>>> 446827d (Dashboards: overview, agent, pipeline and weekly review from jsonnet, rendered with the rules; open tickets as a metric)
 
 
 WINDOWS = [f"{minutes}m" for minutes in range(10, 34, 2)]

@@ -14,12 +14,14 @@ from alerting.receiver import audit, flags, incidents, kills, outbox, server, we
 from alerting.receiver.anchors import Anchors
 from alerting.receiver.api.access import Access
 from alerting.receiver.api.parts import Parts
+from alerting.receiver.board import Boards
 from alerting.receiver.decide import Policy
 from alerting.receiver.drills import DrillLog
 from alerting.receiver.effects import Effects
 from alerting.receiver.firing import Alertmanagers
 from alerting.receiver.handoffs import HandoffDesk, taken
 from alerting.receiver.heartbeat import Heart
+from alerting.receiver.history import History
 from alerting.receiver.inbox import Heartbeats, Inbox, Intake
 from alerting.receiver.jira.tickets import JiraTickets, say_missing_fields
 from alerting.receiver.kills import KillOperator
@@ -34,6 +36,7 @@ from alerting.receiver.reports import Reporter
 from alerting.receiver.retention import Retention
 from alerting.receiver.schema import MIGRATIONS
 from alerting.receiver.server import Renewal
+from alerting.receiver.sessions import Sessions
 from alerting.receiver.situation import SituationReader
 from alerting.receiver.switches import Switch
 from alerting.receiver.switches.env_file import EnvFile
@@ -94,14 +97,8 @@ def assemble(
     metrics = ReceiverMetrics(_tables(engine, settings, queue, heartbeats, sorted(switches), drill_log))
     effects = _effects(settings, reporter, with_tickets=with_tickets)
     intake = Intake(engine, clock, effects, heartbeats, count=metrics.decision, logger=logger)
-    operator = KillOperator(
-        engine,
-        switches,
-        clock,
-        proof_window_s=settings.receiver.proof_window.total_seconds(),
-        count=metrics.kill,
-        with_tickets=with_tickets,
-    )
+    window_s, count = settings.receiver.proof_window.total_seconds(), metrics.kill
+    operator = KillOperator(engine, switches, clock, proof_window_s=window_s, count=count, with_tickets=with_tickets)
 
     lanes = [Lane(outbox.KILLS, operator.handlers, Backoff(0.5, 10), operator.gave_up)]
     if port is not None:
@@ -110,7 +107,7 @@ def assemble(
         lanes.append(Lane(outbox.TICKETS, desk.handlers, Backoff(1, 300)))
     workers = {lane.name: Worker(queue, lane, clock=clock, logger=logger, on_lost=metrics.lease_lost) for lane in lanes}
     handoffs = HandoffDesk(engine, clock, scope=scope, reporter=reporter, port=port)
-    overview = Overview(settings, engine, PrometheusReader(prometheus))
+    overview, access = Overview(settings, engine, PrometheusReader(prometheus)), Access(settings, clock)
     parts = Parts(
         settings,
         engine,
@@ -120,7 +117,9 @@ def assemble(
         overview,
         drill_log,
         metrics,
-        access=Access(settings, clock),
+        access=access,
+        sessions=Sessions(engine, clock, access.operator_tokens),
+        boards=Boards(engine, clock, overview, History(prometheus, clock), drill_log),
         logger=logger,
         log_once=logs.LogOnce(logger),
     )

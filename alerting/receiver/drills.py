@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -44,6 +45,17 @@ def parse(body: bytes) -> DrillReport:
     return validated(DrillReport, body)
 
 
+@dataclass(frozen=True, slots=True)
+class LastDrill:
+    """How a scenario ended when it was played last, and when, in epoch seconds."""
+
+    scenario: str
+    alertname: str
+    passed: bool
+    detect_seconds: float | None
+    at: float
+
+
 class DrillLog:
     """The drills as the receiver remembers them."""
 
@@ -68,6 +80,16 @@ class DrillLog:
                 passed=passed,
                 failed=len(rows) - passed,
             )
+
+    def last(self) -> list[LastDrill]:
+        """How each (scenario, alertname) ended last, by name."""
+        newest = select(func.max(drills.c.id)).group_by(drills.c.scenario, drills.c.alertname)
+        query = select(drills).where(drills.c.id.in_(newest)).order_by(drills.c.scenario, drills.c.alertname)
+        with reading(self._engine).connect() as connection:
+            return [
+                LastDrill(row.scenario, row.alertname, row.passed, row.detect_seconds, row.at)
+                for row in connection.execute(query)
+            ]
 
     def last_successes(self) -> Mapping[tuple[str, str], float]:
         """When each (scenario, alertname) last passed, as a Unix time; 0 for one that never has."""

@@ -39,15 +39,20 @@ def request(
     by: str,
     now: float,
     incident_id: int | None = None,
+    signed_in: str | None = None,
 ) -> int:
-    """Record who wants what and why, set the flag the agent reads, and enqueue the operation; returns its id."""
+    """Record who wants what and why, set the flag the agent reads, and enqueue the operation; returns its id.
+
+    `signed_in` is who gave the operator token, where that may be somebody else than who answers for it.
+    """
     values = {"agent": agent, "action": action, "reason": reason, "requested_by": by, "requested_at": now}
     row = insert(kills).values(**values, state="requested", incident_id=incident_id).returning(kills.c.id)
     kill_id = int(connection.execute(row).scalar_one())
     flags.put(connection, agent, enabled=action == "enable", now=now)
     subject, payload = f"agent/{agent}", {"kill": kill_id, "step": "remember"}
     outbox.put(connection, lane=outbox.KILLS, kind=action, subject=subject, payload=payload, run_at=now)
-    audit.append(connection, now, actor=by, action=f"{action} requested", subject=subject, kill=kill_id, reason=reason)
+    detail = {"kill": kill_id, "reason": reason} | ({"signed_in": signed_in} if signed_in else {})
+    audit.append(connection, now, actor=by, action=f"{action} requested", subject=subject, **detail)
     return kill_id
 
 
@@ -204,10 +209,19 @@ def unconfirmed(engine: Engine, agents: Iterable[str]) -> dict[str, int]:
 def of_agent(engine: Engine, agent: str, *, limit: int = 20) -> list[dict[str, Any]]:
     """The agent's operations, newest first, with ISO times."""
     query = select(kills).where(kills.c.agent == agent).order_by(kills.c.id.desc()).limit(limit)
-    names = ("id", "action", "state", "reason", "requested_by", "proof")
     with reading(engine).connect() as connection:
-        return [
-            {name: row._mapping[name] for name in names}
-            | {name: flags.iso(row._mapping[name]) for name in ("requested_at", "acted_at", "confirmed_at")}
-            for row in connection.execute(query)
-        ]
+        return [_shown(row) for row in connection.execute(query)]
+
+
+def newest(engine: Engine) -> dict[str, dict[str, Any]]:
+    """The newest operation of each agent that was ever switched, with ISO times."""
+    query = select(kills).where(kills.c.id.in_(select(func.max(kills.c.id)).group_by(kills.c.agent)))
+    with reading(engine).connect() as connection:
+        return {str(row.agent): _shown(row) for row in connection.execute(query)}
+
+
+def _shown(row: Row[tuple[object, ...]]) -> dict[str, Any]:
+    names = ("id", "action", "state", "reason", "requested_by", "proof")
+    return {name: row._mapping[name] for name in names} | {
+        name: flags.iso(row._mapping[name]) for name in ("requested_at", "acted_at", "confirmed_at")
+    }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import httpx
@@ -19,12 +21,25 @@ _QUERIES = {
     "streak": "handrail_slow_call_streak",
     "errors": "agent:handrail_call_error_ratio:sla_window",
     "tokens": "agent:handrail_token_increase_ratio:sla_baseline",
-    "alerts": 'ALERTS{alertstate="firing",agent!=""}',
 }
+# Fires always, to prove that alerting works.
+WATCHDOG = "HandrailWatchdog"
 
 
 class Unavailable(Exception):
     """Prometheus did not answer; the text says how."""
+
+
+@dataclass(frozen=True, slots=True)
+class FiringAlert:
+    """An alert that fires, in the words of its rule. `agent` is None for one about Handrail itself."""
+
+    alertname: str
+    severity: str
+    agent: str | None
+    since: datetime | None
+    summary: str
+    description: str
 
 
 @dataclass
@@ -37,7 +52,6 @@ class Observed:
     slow_streak: int | None = None
     error_ratio: float | None = None
     token_increase: float | None = None
-    firing: list[str] = field(default_factory=list)
 
 
 class PrometheusReader:
@@ -49,29 +63,59 @@ class PrometheusReader:
     def agents(self) -> dict[str, Observed]:
         """Every agent by name; Unavailable when Prometheus does not answer."""
         found: dict[str, Observed] = defaultdict(Observed)
-        for row in self._query(_QUERIES["info"]):
-            labels = row["metric"]
+        for labels, _ in self._query(_QUERIES["info"]):
             observed = found[labels["agent"]]
             observed.sla, observed.owner = labels.get("sla"), labels.get("owner") or None
             observed.source = labels.get("source")
-        for row in self._query(_QUERIES["streak"]):
-            found[row["metric"]["agent"]].slow_streak = int(float(row["value"][1]))
-        for row in self._query(_QUERIES["errors"]):
-            found[row["metric"]["agent"]].error_ratio = float(row["value"][1])
-        for row in self._query(_QUERIES["tokens"]):
-            found[row["metric"]["agent"]].token_increase = float(row["value"][1])
-        for row in self._query(_QUERIES["alerts"]):
-            found[row["metric"]["agent"]].firing.append(row["metric"]["alertname"])
+        for labels, value in self._query(_QUERIES["streak"]):
+            found[labels["agent"]].slow_streak = None if value is None else int(value)
+        for labels, value in self._query(_QUERIES["errors"]):
+            found[labels["agent"]].error_ratio = value
+        for labels, value in self._query(_QUERIES["tokens"]):
+            found[labels["agent"]].token_increase = value
         return dict(found)
 
-    def _query(self, expression: str) -> list[dict[str, Any]]:
+    def alerts(self) -> list[FiringAlert]:
+        """All that fires but the watchdog; Unavailable when Prometheus does not answer."""
+        answer = ask(self._client, "/api/v1/alerts", {})
         try:
-            answer = read_json(self._client.get("/api/v1/query", params={"query": expression}))
-        except (httpx.HTTPError, NotJson) as error:
-            raise Unavailable(f"Prometheus does not answer ({type(error).__name__})") from error
-        if not isinstance(answer, dict) or answer.get("status") != "success":
-            raise Unavailable("Prometheus refused a query")
-        return list(answer["data"]["result"])
+            fires = [_firing(alert) for alert in answer["alerts"] if alert["state"] == "firing"]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise Unavailable("Prometheus answered something else") from error
+        return [alert for alert in fires if alert.alertname != WATCHDOG]
+
+    def _query(self, expression: str) -> list[tuple[dict[str, str], float | None]]:
+        """Each series about an agent with its value; None for one that is no number."""
+        answer = ask(self._client, "/api/v1/query", {"query": expression})
+        try:
+            rows = [(row["metric"], float(row["value"][1])) for row in answer["result"] if row["metric"].get("agent")]
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise Unavailable("Prometheus answered something else") from error
+        return [(labels, value if math.isfinite(value) else None) for labels, value in rows]
+
+
+def ask(client: HttpClient, path: str, params: dict[str, str]) -> dict[str, Any]:
+    """The `data` of Prometheus' answer; Unavailable when there is none."""
+    try:
+        answer = read_json(client.get(path, params=params))
+    except (httpx.HTTPError, NotJson) as error:
+        raise Unavailable(f"Prometheus does not answer ({type(error).__name__})") from error
+    if not isinstance(answer, dict) or answer.get("status") != "success" or not isinstance(answer.get("data"), dict):
+        raise Unavailable("Prometheus refused a query")
+    return dict(answer["data"])
+
+
+def _firing(alert: dict[str, Any]) -> FiringAlert:
+    labels, annotations = alert["labels"], alert.get("annotations") or {}
+    since = alert.get("activeAt")
+    return FiringAlert(
+        alertname=str(labels["alertname"]),
+        severity=str(labels.get("severity", "")),
+        agent=labels.get("agent") or None,
+        since=datetime.fromisoformat(since) if since else None,
+        summary=str(annotations.get("summary", "")),
+        description=str(annotations.get("description", "")),
+    )
 
 
 class CallCount:

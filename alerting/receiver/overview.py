@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
 from alerting.receiver import flags, kills
-from alerting.receiver.observed import Observed, PrometheusReader, Unavailable
-from alerting.receiver.schema import incidents
+from alerting.receiver.observed import FiringAlert, Observed, PrometheusReader, Unavailable
+from alerting.receiver.schema import handoffs, incidents
 from handrail.database import reading
 from handrail.quantities import format_duration, format_ratio
 from handrail.settings import Settings
 
 SHOWN_INCIDENTS = 100
+# What a hand-off's incident is called, beside those of alerts.
+HANDOFF = "Handoff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,24 +44,26 @@ class AgentView:
     enabled: bool
     switch: str | None
     last_kill: dict[str, Any] | None
+    breached: bool = False
 
     @property
     def state(self) -> str:
         """The worst thing about it: off, breach, ok or unknown."""
         if not self.enabled:
             return "off"
-        if self.firing:
+        if self.breached:
             return "breach"
         return "ok" if any(check.state == "ok" for check in self.checks) else "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The overview. `problem` says why numbers are missing."""
+    """The overview. `problem` says why numbers are missing; then nothing is known of what fires either."""
 
     agents: tuple[AgentView, ...]
     incidents: tuple[dict[str, Any], ...]
     problem: str | None
+    firing: tuple[FiringAlert, ...] = ()
 
 
 class Overview:
@@ -78,35 +85,62 @@ class Overview:
 
     def read(self) -> View:
         """All agents, those in breach first, then by name."""
-        problem = None
+        observed, firing, problem = dict[str, Observed](), list[FiringAlert](), None
         try:
-            observed = self._prometheus.agents()
+            observed, firing = self._prometheus.agents(), self._prometheus.alerts()
         except Unavailable as error:
-            observed, problem = {}, str(error)
-        names = {agent.name for agent in self._settings.agents} | set(observed)
-        open_incidents = self._open_incidents()
-        agents = [self._agent(name, observed.get(name, Observed()), open_incidents) for name in names]
+            problem = str(error)
+        fires, open_ = defaultdict[str, list[FiringAlert]](list), self._open_incidents()
+        for alert in firing:
+            if alert.agent:
+                fires[alert.agent].append(alert)
+        names = {agent.name for agent in self._settings.agents} | set(observed) | set(fires)
+        enabled, newest = flags.of(self._engine, names), kills.newest(self._engine)
+        listed = defaultdict[str, list[dict[str, Any]]](list)
+        for row in open_:
+            listed[row["agent"]].append(row)
+        agents = [
+            self._agent(
+                name,
+                observed.get(name, Observed()),
+                fires[name],
+                open_incidents=listed[name],
+                enabled=enabled[name],
+                kill=newest.get(name),
+            )
+            for name in names
+        ]
         rank = {"breach": 0, "off": 1, "unknown": 2, "ok": 3}
         agents.sort(key=lambda agent: (rank[agent.state], agent.name))
-        return View(tuple(agents), tuple(open_incidents), problem)
+        return View(tuple(agents), tuple(open_), problem, tuple(firing))
 
-    def _agent(self, name: str, observed: Observed, open_incidents: list[dict[str, Any]]) -> AgentView:
+    def _agent(
+        self,
+        name: str,
+        observed: Observed,
+        firing: Sequence[FiringAlert],
+        *,
+        open_incidents: Sequence[dict[str, Any]],
+        enabled: bool,
+        kill: dict[str, Any] | None,
+    ) -> AgentView:
         configured = self._settings.agent(name)
         switch = configured.kill_switch if configured else None
-        operations = kills.of_agent(self._engine, name, limit=1)
+        names = {alert.alertname for alert in firing}
         return AgentView(
             name=name,
             owner=observed.owner or (configured.owner if configured else None),
             source=observed.source,
-            checks=self._checks(name, observed),
-            firing=tuple(sorted(observed.firing)),
-            incidents=tuple(row for row in open_incidents if row["agent"] == name),
-            enabled=flags.get(self._engine, name).enabled,
+            checks=self._checks(name, observed, names),
+            firing=tuple(sorted(names)),
+            incidents=tuple(open_incidents),
+            enabled=enabled,
             switch=switch.kind if switch else None,
-            last_kill=operations[0] if operations else None,
+            last_kill=kill,
+            breached=any(alert.severity != "info" for alert in firing),
         )
 
-    def _checks(self, name: str, observed: Observed) -> tuple[Check, ...]:
+    def _checks(self, name: str, observed: Observed, firing: set[str]) -> tuple[Check, ...]:
         sla = self._settings.sla_of(name)
         limit = sla.latency.consecutive_calls
         streak, errors, tokens = observed.slow_streak, observed.error_ratio, observed.token_increase
@@ -114,17 +148,17 @@ class Overview:
         return (
             Check(
                 f"Latency, {limit} calls in a row over {threshold}",
-                _state("AgentSlowCallStreak", observed, known=streak is not None),
+                _state(fires="AgentSlowCallStreak" in firing, known=streak is not None),
                 "not known" if streak is None else f"{streak} slow in a row",
             ),
             Check(
                 f"Errors over {format_ratio(sla.errors.ratio)} in {window}",
-                _state("AgentErrorRatioHigh", observed, known=errors is not None),
+                _state(fires="AgentErrorRatioHigh" in firing, known=errors is not None),
                 f"no calls in {window}" if errors is None else f"{errors:.1%}",
             ),
             Check(
                 f"Tokens {format_ratio(sla.tokens.increase)} above baseline",
-                _state("AgentTokenUsageHigh", observed, known=tokens is not None),
+                _state(fires="AgentTokenUsageHigh" in firing, known=tokens is not None),
                 "no baseline yet (needs 3 days)" if tokens is None else f"{tokens:+.0%}",
             ),
         )
@@ -133,20 +167,26 @@ class Overview:
         query = select(incidents).where(incidents.c.state == "firing").order_by(incidents.c.opened_at.desc())
         jira = self._settings.tickets.jira
         with reading(self._engine).connect() as connection:
-            return [
-                {
-                    "id": row.id,
-                    "alertname": row.alertname,
-                    "agent": row.agent,
-                    "opened_at": flags.iso(row.opened_at),
-                    "ticket": row.ticket_key,
-                    "ticket_url": jira.browse(row.ticket_key) if jira and row.ticket_key else None,
-                }
-                for row in connection.execute(query.limit(SHOWN_INCIDENTS))
-            ]
+            rows = connection.execute(query.limit(SHOWN_INCIDENTS)).all()
+            counted = select(handoffs.c.incident_id, func.count()).group_by(handoffs.c.incident_id)
+            ids = [row.id for row in rows if row.alertname == HANDOFF]
+            handed_over = {row[0]: row[1] for row in connection.execute(counted.where(handoffs.c.incident_id.in_(ids)))}
+        return [
+            {
+                "id": row.id,
+                "alertname": row.alertname,
+                "agent": row.agent,
+                "opened_at": flags.iso(row.opened_at),
+                "ticket": row.ticket_key,
+                "ticket_url": jira.browse(row.ticket_key) if jira and row.ticket_key else None,
+                "summary": str(json.loads(row.report).get("summary", "")),
+                "handed_over": handed_over.get(row.id, 0),
+            }
+            for row in rows
+        ]
 
 
-def _state(alertname: str, observed: Observed, *, known: bool) -> str:
-    if alertname in observed.firing:
+def _state(*, fires: bool, known: bool) -> str:
+    if fires:
         return "breach"
     return "ok" if known else "unknown"

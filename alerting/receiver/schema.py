@@ -185,6 +185,15 @@ drills = Table(
     Column("at", Double, nullable=False),
 )
 
+# Who is signed in on the pages; `id` is made of the cookie and the token that the session began with.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("by", Text, nullable=False),
+    Column("ends_at", Double, nullable=False),
+)
+
 
 def _first(connection: Connection) -> None:
     metadata.create_all(connection)
@@ -246,4 +255,8 @@ def _handoff_joins(connection: Connection) -> None:
     handoff_windows.create(connection, checkfirst=True)
 
 
-MIGRATIONS = (_first, _drills, _append_only, _leases, _handoff_joins, _alerts)
+def _sessions(connection: Connection) -> None:
+    sessions.create(connection, checkfirst=True)
+
+
+MIGRATIONS = (_first, _drills, _append_only, _leases, _handoff_joins, _alerts, _sessions)

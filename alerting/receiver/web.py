@@ -7,11 +7,14 @@ from typing import Any, cast
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from alerting.receiver import pages
+from alerting.receiver import assets, console, pages, signing_in
 from alerting.receiver.api import agents, alerts, drills, failures, handoffs, health, openapi, switching
 from alerting.receiver.api.headers import SafeHeaders
 from alerting.receiver.api.parts import Parts
+from alerting.receiver.console import Console
+from alerting.receiver.page import Page
 from alerting.receiver.pages import Pages
+from alerting.receiver.signing_in import SigningIn
 from handrail import __version__
 
 
@@ -22,8 +25,13 @@ def application(parts: Parts) -> FastAPI:
     )
     for group in (health, alerts, handoffs, agents, switching, drills):
         group.routes(app, parts)
-    for_people = Pages(parts)
+    # Without parts only the interface for programs is looked at.
+    page = Page(parts.settings.team if parts else None)
+    for_people, door = Pages(parts, page), SigningIn(parts, page)
     pages.routes(app, for_people)
+    signing_in.routes(app, parts, door)
+    console.routes(app, parts, Console(parts, page), door)
+    assets.routes(app)
     failures.handlers(app, parts, for_people.problem)
     openapi.publish(app)
     app.add_middleware(SafeHeaders)

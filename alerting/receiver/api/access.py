@@ -22,6 +22,10 @@ WEBHOOK = HTTPBearer(scheme_name="webhook", description="Alertmanager's token.",
 OPERATOR = HTTPBearer(scheme_name="operator", description="The operator's token.", auto_error=False)
 AGENT = HTTPBearer(scheme_name="agent", description="The hand-off token of one agent.", auto_error=False)
 
+# A person types a token wrong a few times; who tries more often guesses.
+_GUESSES = Rate(10 / 60, 10)
+_GUESSERS = 1000
+
 
 class Refused(Exception):
     """The request ends here, with this status and text."""
@@ -64,6 +68,7 @@ class Access:
         self._exporter_rate = Rate(agents * limits.handoffs_per_minute / 60, agents * limits.handoffs_per_minute)
         self._operator_rate = Rate(limits.operations_per_minute / 60, limits.operations_per_minute)
         self._buckets = TokenBuckets(clock)
+        self._guesses = TokenBuckets(clock, most=_GUESSERS)
 
     def alertmanager(self, request: Request) -> None:
         """Alertmanager asks. One that is too fast is told 503 and never 429, which it would not try again."""
@@ -82,6 +87,18 @@ class Access:
             raise Refused(401, "wrong or missing operator token")
         if wait_s := self._buckets.take("operator", self._operator_rate):
             raise Refused(429, "too many requests with the operator token", retry_after_s=wait_s)
+
+    def signing_in(self, given: str, address: str) -> str:
+        """The operator's token, typed by somebody at `address`; ten tries a minute, right or wrong."""
+        if wait_s := self._guesses.take(address, _GUESSES):
+            raise Refused(429, f"too many tries; wait {math.ceil(wait_s)} s", retry_after_s=wait_s)
+        if not self._is_operator(given):
+            raise Refused(401, "this is not the operator token")
+        return given
+
+    def operator_tokens(self) -> tuple[str, ...]:
+        """Those that hold now."""
+        return self._settings.receiver.operator_token.read_all()
 
     def agent(self, request: Request) -> str:
         """The agent that hands over, by its token."""
@@ -118,7 +135,7 @@ class Access:
             return False
 
     def _is_operator(self, given: str) -> bool:
-        return matches(given, self._settings.receiver.operator_token.read_all())
+        return matches(given, self.operator_tokens())
 
     def _agent_of(self, given: str) -> str | None:
         """One agent's token that cannot be read keeps the others from nothing."""

@@ -27,10 +27,11 @@ class _Bucket:
 
 
 class TokenBuckets:
-    """One bucket for each name; names are the configured credentials, so there are only so many."""
+    """One bucket for each name. Of names that others choose at most `most` are remembered, those used last."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, *, most: int = 10_000) -> None:
         self._clock = clock
+        self._most = most
         self._buckets: dict[str, _Bucket] = {}
         self._lock = threading.Lock()
 
@@ -38,7 +39,10 @@ class TokenBuckets:
         """0 if the request may go on; else in how many seconds one may."""
         with self._lock:
             now = self._clock.monotonic()
-            bucket = self._buckets.setdefault(name, _Bucket(rate.burst, now))
+            bucket = self._buckets.pop(name, None) or _Bucket(rate.burst, now)
+            self._buckets[name] = bucket
+            if len(self._buckets) > self._most:
+                del self._buckets[next(iter(self._buckets))]
             bucket.left = min(rate.burst, bucket.left + max(0.0, now - bucket.at) * rate.per_second)
             bucket.at = now
             if bucket.left < 1:

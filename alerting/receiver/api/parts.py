@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from alerting.receiver.api.access import Access
+from alerting.receiver.board import Boards
 from alerting.receiver.drills import DrillLog
 from alerting.receiver.handoffs import HandoffDesk
 from alerting.receiver.inbox import Inbox
 from alerting.receiver.metrics import ReceiverMetrics
 from alerting.receiver.overview import Overview
+from alerting.receiver.sessions import Sessions
 from handrail.clock import Clock
 from handrail.logs import Logger, LogOnce
 from handrail.settings import Settings
@@ -30,5 +32,7 @@ class Parts:
     drill_log: DrillLog
     metrics: ReceiverMetrics
     access: Access
+    sessions: Sessions
+    boards: Boards
     logger: Logger
     log_once: LogOnce

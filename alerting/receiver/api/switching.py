@@ -30,7 +30,9 @@ class Switching(BaseModel):
     by: Annotated[str, Field(min_length=1, description=f"The person's name; cut at {MAX_NAME} characters.")]
 
 
-def switch_agent(parts: Parts, agent: str, action: kills.Action, *, reason: str, by: str) -> int:
+def switch_agent(
+    parts: Parts, agent: str, action: kills.Action, *, reason: str, by: str, signed_in: str | None = None
+) -> int:
     """Ask for an agent to be switched, as a named person with a reason; Refused says what is missing."""
     reason, by = clean(reason).strip()[:MAX_REASON], clean(by).strip()[:MAX_NAME]
     if not reason or not by:
@@ -42,7 +44,7 @@ def switch_agent(parts: Parts, agent: str, action: kills.Action, *, reason: str,
         raise Refused(404, f"{agent} has no kill_switch in handrail.yaml")
     now = parts.clock.now().timestamp()
     with parts.engine.begin() as connection:
-        return kills.request(connection, agent, action, reason=reason, by=by, now=now)
+        return kills.request(connection, agent, action, reason=reason, by=by, now=now, signed_in=signed_in)
 
 
 def routes(app: FastAPI, parts: Parts) -> None:

@@ -1,8 +1,9 @@
-"""A receiver around a database of its own, in front of a simulated Jira and a Prometheus that can be asked nothing."""
+"""A receiver around a database of its own, in front of a simulated Jira and a Prometheus that is away at first."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from alerting.receiver.schema import metadata
 from alerting.receiver.switches import Switch
 from alerting.receiver.switches.env_file import EnvFile
 from drill.simulators.jira import JiraSimulator
+from drill.simulators.prometheus import PrometheusSimulator
 from drill.simulators.wire import serve
 from handrail.http import HttpClient, build_client
 from handrail.settings import Settings, parse
@@ -49,6 +51,9 @@ receiver:
 """
 TOKENS = {"webhook": "webhook-token", "operator": "operator-token", "exporter": "exporter-token", "jira": "jira-token"}
 
+# What a browser says with a form of the page that it is on.
+BROWSER = {"origin": "http://testserver", "sec-fetch-site": "same-origin"}
+
 
 @dataclass
 class Calls:
@@ -69,19 +74,20 @@ class Bench:
         self.switches: dict[str, Switch] = {"support-bot": EnvFile(env_file, activity=calls.mark, settle_s=10)}
         # What the exporter would say of the last calls; None while it says nothing.
         self.calls_shown: Any = None
+        self.prometheus = PrometheusSimulator(clock)
+        self.prometheus.faults.set("unavailable")
         self.receiver = self.assemble()
         self.client = TestClient(self.receiver.app)
 
     def assemble(self) -> Receiver:
         jira = self.settings.tickets.jira
         assert jira is not None
-        silent = build_client(base_url="http://p", transport=httpx.MockTransport(lambda request: httpx.Response(503)))
         return assemble(
             self.settings,
             clock=self.clock,
             port=JiraTickets(jira, self.clock),
             switches=self.switches,
-            prometheus=silent,
+            prometheus=build_client(base_url="http://p", transport=httpx.WSGITransport(app=self.prometheus)),
             connect_alertmanager=self.connect_alertmanager,
             exporter=build_client(base_url="http://e", transport=httpx.MockTransport(self._exporter)),
         )
@@ -134,6 +140,17 @@ class Bench:
     def operate(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         headers = {"authorization": f"Bearer {TOKENS['operator']}"}
         return self.client.request(method, path, headers=headers, **arguments)
+
+    def sign_in(self, by: str = "ops lead", token: str = TOKENS["operator"], then: str = "/") -> httpx.Response:
+        """Give the operator token on the page, as a browser does; the client keeps the cookie."""
+        form = {"by": by, "token": token, "next": then}
+        return self.client.post("/login", data=form, headers=BROWSER, follow_redirects=False)
+
+    def send_form(self, path: str, page: str = "", **fields: str) -> httpx.Response:
+        """Send a form of `page`, by default of where it goes to, with what is hidden in it."""
+        found = re.search(r'name="csrf" value="(\w+)"', self.client.get(page or path).text)
+        form = fields if found is None else {"csrf": found[1]} | fields
+        return self.client.post(path, data=form, headers=BROWSER, follow_redirects=False)
 
     def drain(self) -> None:
         """Do everything that is due now."""

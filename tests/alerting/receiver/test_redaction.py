@@ -57,7 +57,10 @@ def shown(bench) -> str:
     """What programs and people are answered."""
     paths = ("/", "/metrics", "/v1/agents", "/v1/incidents", "/v1/agents/invoice", "/agents/support-bot/switch")
     paths += ("/runbook/AgentErrorRatioHigh?agent=invoice",)
+    paths += ("/?agent=support-bot", "/?agent=invoice")
+    assert bench.sign_in().status_code == 303
     answers = [bench.client.get(path) for path in paths]
+    assert all(answer.status_code == 200 for answer in answers)
     answers.append(bench.operate("GET", "/v1/agents/support-bot/kills"))
     return "\n".join(answer.text for answer in answers)
 

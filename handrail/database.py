@@ -14,15 +14,20 @@ from sqlalchemy import create_engine as sqlalchemy_create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
+from handrail.line import Line
+
 Migration = Callable[[Connection], None]
 
 _metadata = MetaData()
 _migrations = Table("schema_migrations", _metadata, Column("version", Integer, primary_key=True))
 
+_TURN = "handrail.turn"
+# How long a writer of SQLite waits for those of its own process, and then for another process.
+_PATIENCE_S = 5
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",
-    "busy_timeout=5000",
+    f"busy_timeout={_PATIENCE_S * 1000}",
     "foreign_keys=ON",
     f"journal_size_limit={16 * 1024**2}",
 )
@@ -40,15 +45,15 @@ def create_engine(url: str) -> Engine:
     """An engine whose transactions are durable and, on SQLite, take the write lock when they begin.
 
     BEGIN IMMEDIATE avoids the upgrade deadlock of two readers that both want to write; busy_timeout makes
-    the second writer wait 5 s instead of failing. A new file can give free pages back; the journal is cut to
-    16 MiB whenever it begins anew.
+    the second writer wait 5 s instead of failing. Writers of one engine write in the order in which they came. A new
+    file can give free pages back; the journal is cut to 16 MiB whenever it begins anew.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
         return sqlalchemy_create_engine(parsed, pool_pre_ping=True)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sqlalchemy_create_engine(parsed, connect_args={"timeout": 5})
+    engine = sqlalchemy_create_engine(parsed, connect_args={"timeout": _PATIENCE_S})
 
     @event.listens_for(engine, "connect")
     def _configure(connection: Any, _record: Any) -> None:
@@ -59,12 +64,30 @@ def create_engine(url: str) -> Engine:
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
 
+    _line_up(engine)
+    return engine
+
+
+def _line_up(engine: Engine) -> None:
+    """Writers of this engine write in the order in which they came; readers stand in no line."""
+    line = Line()
+
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        read_only = connection.get_execution_options().get("read_only", False)
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        if connection.get_execution_options().get("read_only", False):
+            connection.exec_driver_sql("BEGIN")
+            return
+        holds = connection.connection.record_info
+        # Whose turn does not come in time tries its luck, and SQLite says in the end that the database is locked.
+        if holds is not None and _TURN not in holds and line.enter(_PATIENCE_S):
+            holds[_TURN] = True
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    return engine
+    @event.listens_for(engine, "checkin")
+    def _leave(_connection: Any, record: Any) -> None:
+        # The transaction has ended for good only when its connection is given back.
+        if record.record_info.pop(_TURN, False):
+            line.leave()
 
 
 def open_to_read(url: str) -> Engine:

@@ -96,7 +96,7 @@ def assemble(
     drill_log = DrillLog(engine, clock)
     metrics = ReceiverMetrics(_tables(engine, settings, queue, heartbeats, sorted(switches), drill_log))
     effects = _effects(settings, reporter, with_tickets=with_tickets)
-    intake = Intake(engine, clock, effects, heartbeats, count=metrics.decision, logger=logger)
+    intake = Intake(engine, clock, effects, heartbeats, count=metrics.decision, give_way=inbox.give_way, logger=logger)
     window_s, count = settings.receiver.proof_window.total_seconds(), metrics.kill
     operator = KillOperator(engine, switches, clock, proof_window_s=window_s, count=count, with_tickets=with_tickets)
 

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
-from sqlalchemy.exc import DataError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, Select, func, insert, select, update
+from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
 
 from alerting.receiver.decide import Reason
 from alerting.receiver.effects import Effects
+from alerting.receiver.group_commit import GroupCommit
+from alerting.receiver.outbox import LANES
 from alerting.receiver.payload import parse, split
 from alerting.receiver.schema import inbox, outbox, quarantine
+from alerting.receiver.under_way import UnderWay
 from handrail.clock import Clock
 from handrail.database import take_turns
 from handrail.logs import Logger, LogOnce
@@ -27,6 +31,10 @@ QUARANTINED_CHARACTERS = 65_536
 MOST_WAITING = 2_000
 # So many items may wait for Jira. An incident has a handful of them, so that this is an outage of days.
 MOST_UNDELIVERED = 20_000
+# A sender waits for its answer, a decision has time: each may be put off for so long by what is just being taken.
+GIVE_WAY_S = 0.05
+
+Row = dict[str, Any]
 
 
 class Full(Exception):
@@ -40,17 +48,36 @@ class Inbox:
         self._engine = engine
         self._clock = clock
         self._redact = redactor
+        self._commit = GroupCommit(self._write)
+        self._room = MOST_WAITING
+        self._taking = UnderWay()
         self.arrived = threading.Event()
 
     def accept(self, body: bytes) -> None:
-        """Commit the notification. After Full or an SQLAlchemyError it is not stored and must not be acknowledged."""
-        # Equal labels stay equal, so that an incident stays the same one.
-        kept = json.dumps(self._redact.within(json.loads(body)), ensure_ascii=False)
-        values = {"received_at": self._clock.now().timestamp(), "body": kept}
-        with self._engine.begin() as connection:
-            _check_room(connection)
-            connection.execute(insert(inbox).values(**values))
+        """Commit the notification. After an exception it is not stored and must not be acknowledged.
+
+        Full, NotWritten and an SQLAlchemyError mean that it may be sent again.
+        """
+        with self._taking:
+            # Equal labels stay equal, so that an incident stays the same one.
+            kept = json.dumps(self._redact.within(json.loads(body)), ensure_ascii=False)
+            self._commit({"received_at": self._clock.now().timestamp(), "body": kept})
+
+    def give_way(self) -> None:
+        """Let those that are being taken go first, for a moment, unless the inbox fills up."""
+        if self._room > MOST_WAITING // 2:
+            self._taking.wait_over(GIVE_WAY_S)
+
+    def _write(self, rows: Sequence[Row]) -> list[Exception | None]:
+        """Store as many as there is room for. A database that does not answer is the same for all of them."""
+        try:
+            with self._engine.begin() as connection:
+                self._room = room = _room(connection)
+                outcomes = _insert(connection, rows[:room])
+        except SQLAlchemyError as error:
+            return [error] * len(rows)
         self.arrived.set()
+        return [*outcomes, *(Full("too many wait already") for _ in rows[room:])]
 
     def quarantine(self, body: bytes, reason: str) -> None:
         """Keep what could not be understood, cut to a bounded size."""
@@ -65,12 +92,33 @@ class Inbox:
             return self._redact(body.decode("utf-8", "replace").replace("\\n", "\n").replace('\\"', '"'))
 
 
-def _check_room(connection: Connection) -> None:
+def _insert(connection: Connection, rows: Sequence[Row]) -> list[Exception | None]:
+    """Together; one by one when a value is refused, so that only the notification that holds it is not stored."""
+    if not rows:
+        return []
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(inbox), rows)
+    except OperationalError:
+        raise
+    except (SQLAlchemyError, ValueError) as error:
+        return [error] if len(rows) == 1 else [outcome for row in rows for outcome in _insert(connection, [row])]
+    return [None] * len(rows)
+
+
+def _room(connection: Connection) -> int:
+    """How many more notifications may be taken."""
     undecided = select(inbox.c.id).where(inbox.c.processed_at.is_(None)).limit(MOST_WAITING)
-    undelivered = select(outbox.c.id).where(outbox.c.state.in_(("ready", "leased"))).limit(MOST_UNDELIVERED)
-    for waiting, most in ((undecided, MOST_WAITING), (undelivered, MOST_UNDELIVERED)):
-        if (connection.scalar(select(func.count()).select_from(waiting.subquery())) or 0) >= most:
-            raise Full(f"{most} wait already")
+    # With the lanes the index finds them; without, it would be read from end to end, a week of done work included.
+    to_deliver = outbox.c.lane.in_(LANES) & outbox.c.state.in_(("ready", "leased"))
+    undelivered = select(outbox.c.id).where(to_deliver).limit(MOST_UNDELIVERED)
+    if _count(connection, undelivered) >= MOST_UNDELIVERED:
+        return 0
+    return MOST_WAITING - _count(connection, undecided)
+
+
+def _count(connection: Connection, query: Select[tuple[int]]) -> int:
+    return connection.scalar(select(func.count()).select_from(query.subquery())) or 0
 
 
 def _quarantine(connection: Connection, body: str, reason: str, now: float) -> None:
@@ -86,7 +134,10 @@ class Heartbeats:
 
 
 class Intake:
-    """Decides what is in the inbox, in the order in which it came. `count` is told of each decision."""
+    """Decides what is in the inbox, in the order in which it came. `count` is told of each decision.
+
+    Between two decisions `give_way` may wait for what is more urgent.
+    """
 
     def __init__(
         self,
@@ -96,6 +147,7 @@ class Intake:
         heartbeats: Heartbeats,
         *,
         count: Callable[[Reason], None],
+        give_way: Callable[[], None],
         logger: Logger,
     ) -> None:
         self._engine = engine
@@ -103,6 +155,7 @@ class Intake:
         self._effects = effects
         self.heartbeats = heartbeats
         self._count = count
+        self._give_way = give_way
         self._logger = logger
         self._log_once = LogOnce(logger)
 
@@ -111,7 +164,7 @@ class Intake:
         while not stop.is_set():
             try:
                 while self.process_one():
-                    pass
+                    self._give_way()
                 self._log_once.succeeded("inbox")
             except SQLAlchemyError as error:
                 self._log_once.failed("inbox", type(error).__name__)

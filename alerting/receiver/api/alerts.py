@@ -13,6 +13,7 @@ from alerting.receiver.api.bodies import json_body
 from alerting.receiver.api.body import read_body
 from alerting.receiver.api.parts import Parts
 from alerting.receiver.bodies import Malformed
+from alerting.receiver.group_commit import NotWritten
 from alerting.receiver.inbox import Full
 from alerting.receiver.payload import Notification
 
@@ -40,7 +41,7 @@ def routes(app: FastAPI, parts: Parts) -> None:
             raise
         try:
             await run_in_threadpool(_store, parts, body)
-        except (SQLAlchemyError, Full) as error:
+        except (SQLAlchemyError, Full, NotWritten) as error:
             parts.metrics.notification("unavailable")
             parts.log_once.failed("inbox", type(error).__name__)
             raise Refused(503, "the notification could not be stored; try again") from error

@@ -32,8 +32,8 @@ $(shell test -x $(VENV)/bin/python || rm -f $(LIBRARIES) $(DEV))
 unexport PORT_OFFSET
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs foreground drill test test-rules test-slow test-postgresql test-checkers test-n8n test-faults bench lint format \
-	generate check-generated clean tools tools-3 lock golden-tickets python
+.PHONY: help up down status logs foreground drill test test-rules test-slow test-postgresql test-checkers test-n8n test-faults test-compose bench lint \
+	format generate check-generated clean sbom tools tools-3 lock golden-tickets python
 
 help: ## List what make can do
 	@echo "Handrail: production support for AI automations. Begin with: make up"
@@ -69,7 +69,7 @@ endif
 
 test: $(DEV) ## Run the tests
 	@$(RUN) stack tools >/dev/null || echo "Tests that need Prometheus or Alertmanager are going to say so." >&2
-	@$(VENV)/bin/python -m pytest tests -m "not n8n and not faults and not slow and not databases and not checkers" -n auto --dist loadfile --durations=12
+	@$(VENV)/bin/python -m pytest tests -m "not n8n and not faults and not slow and not databases and not checkers and not compose" -n auto --dist loadfile --durations=12
 
 test-rules: $(LIBRARIES) ## Prove the rules of CONFIG, or of the example, on every Prometheus unpacked here
 	@$(RUN) test-rules --config $(or $(CONFIG),handrail.example.yaml) \
@@ -87,6 +87,9 @@ test-checkers: $(DEV) ## Run the checkers of others over everything rendered: pi
 
 test-n8n: $(DEV) ## Run the tests against a real n8n
 	@$(VENV)/bin/python -m pytest tests/n8n -m n8n -o addopts="--import-mode=importlib -q --strict-markers"
+
+test-compose: $(DEV) ## Run the stack in real containers and break it (Debian, as root; installs a Docker Engine)
+	@$(VENV)/bin/python -m pytest tests/compose -m compose -p no:xdist -r s
 
 test-faults: $(DEV) ## Kill the exporter 200 times and the receiver 300 times at work (about 10 minutes)
 	@$(RUN) stack tools >/dev/null || echo "This needs Prometheus." >&2
@@ -122,10 +125,13 @@ check-generated: $(LIBRARIES) ## Fail if what is rendered, or docs/openapi.json,
 
 clean: ## Stop, and delete what was built; keeps your secrets, your data and the drills' journals
 	@if [ -x $(VENV)/bin/python ] && [ -d $(STATE) ]; then $(RUN) stack down; fi
-	@cd $(STATE) 2>/dev/null && rm -rf simulated secrets/simulated prometheus alertmanager logs rendered bin bin-3 go \
+	@cd $(STATE) 2>/dev/null && rm -rf simulated secrets/simulated prometheus alertmanager logs rendered bin bin-3 go containers \
 		apt apt-3 docker plan.json state.json runtime.json lock || true
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+sbom: $(LIBRARIES) ## Write what the image is made of (CycloneDX) into dist/sbom.cdx.json
+	@$(RUN) stack sbom --to dist/sbom.cdx.json
 
 tools: $(LIBRARIES) ## Find Prometheus and Alertmanager, or unpack them into .handrail/bin
 	@$(RUN) stack tools

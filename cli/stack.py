@@ -18,12 +18,12 @@ from rich.console import Console
 from cli import in_containers
 from cli.check import check
 from cli.configuration import load_or_exit
-from handrail import logs
+from handrail import __version__, logs
 from handrail.clock import Clock, SystemClock
 from handrail.http import build_client
 from handrail.ports import Ports
 from handrail.secret import SecretError
-from stack import native, runtime, simulated, status, tools
+from stack import docker, native, runtime, sbom, simulated, status, tools
 from stack.docker import DockerFailed
 from stack.files import exclusive
 from stack.health import HealthWait, Unhealthy
@@ -249,6 +249,21 @@ def fetch_tools(second: bool, state: Path) -> None:  # noqa: FBT001
         tools.install(state, say=click.echo)
         for name in tools.TOOLS:
             click.echo(tools.find(name, state=state))
+
+
+@stack.command("sbom")
+@click.option("--to", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write.")
+def write_sbom(to: Path) -> None:
+    """Write what the image is made of, as a CycloneDX bill of materials."""
+    lock = (docker.ROOT / "requirements.lock").read_text(encoding="utf-8")
+    components = sbom.python_libraries(lock)
+    try:
+        components += sbom.debian_packages(docker.packages(in_containers.IMAGE))
+    except DockerFailed as error:
+        click.echo(f"Without the image's Debian packages, as there is no image to ask ({error}).", err=True)
+    to.parent.mkdir(parents=True, exist_ok=True)
+    to.write_text(sbom.document(__version__, components, now=SystemClock().now()) + "\n", encoding="utf-8")
+    click.echo(f"{len(components)} components: {to}")
 
 
 def _in_containers(state: Path) -> runtime.Chosen | None:

@@ -114,6 +114,12 @@ def build(tag: str) -> str:
     return run("image", "inspect", "--format", "{{.Id}}", tag).strip()
 
 
+def packages(tag: str) -> str:
+    """Package, version and architecture of every Debian package in an image, a line each."""
+    fields = "${Package} ${Version} ${Architecture}\n"
+    return run("run", "--rm", "--network", "none", "--entrypoint", "dpkg-query", tag, "-W", "-f", fields, timeout_s=60)
+
+
 class Compose:
     """One project of docker-compose.yml, with what `environment` leaves open written in a file."""
 

@@ -80,19 +80,30 @@ def install_second(state: Path, *, say: Say, search_path: str | None = None) -> 
         return promtool
     if not (shutil.which("apt-get", path=search_path) and shutil.which("dpkg-deb", path=search_path)):
         raise ToolMissing("a second Prometheus can be unpacked on Debian only: there is no apt-get")
-    own = _Apt(state / "apt")
-    own.update()
-    mirror, keyring = own.debian_mirror()
     say(f"Fetching the newer Prometheus and Alertmanager of Debian unstable into {state / 'bin-3'} …")
-    newer = _Apt(state / "apt-3", source=f"deb [signed-by={keyring}] {mirror} sid main")
-    newer.update()
-    newer.unpack(["prometheus", "promtool", "prometheus-alertmanager"], state / "bin-3")
+    unpack_newer(["prometheus", "promtool", "prometheus-alertmanager"], state / "bin-3", state=state)
     relocate(state / "bin-3" / "usr" / "bin" / "prometheus-alertmanager")
-    for folder in ("apt", "apt-3"):
-        shutil.rmtree(state / folder)
     if not promtool.exists():
         raise ToolMissing("the packages of Debian unstable hold no promtool")
     return promtool
+
+
+def unpack_newer(packages: list[str], target: Path, *, state: Path) -> None:
+    """Unpacks packages of Debian unstable into `target`; nothing is installed. ToolMissing elsewhere than on Debian."""
+    mirror, keyring = debian_mirror(state)
+    newer = _Apt(state / "apt-3", source=f"deb [signed-by={keyring}] {mirror} sid main")
+    newer.update()
+    newer.unpack(packages, target)
+    shutil.rmtree(state / "apt-3")
+
+
+def debian_mirror(state: Path) -> tuple[str, str]:
+    """The address this machine gets Debian from, and the keyring it checks it with; ToolMissing where there is none."""
+    own = _Apt(state / "apt")
+    own.update()
+    found = own.debian_mirror()
+    shutil.rmtree(state / "apt")
+    return found
 
 
 _TEMPLATES = b"/usr/share/prometheus/alertmanager"

@@ -19,19 +19,30 @@ _CLOCK = SystemClock()
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A ratio to `baseline`, or a number that is the same on every machine. `goal` is the most that it may be."""
+    """A ratio to `baseline`, or a number that is the same on every machine.
+
+    `goal` is the most that it may be, `at_least` the least.
+    """
 
     what: str
     value: float
     baseline: str
     goal: float | None = None
+    at_least: float | None = None
 
     @property
     def verdict(self) -> str:
         """Whether the goal is reached; empty where there is none."""
-        if self.goal is None:
+        if self.goal is None and self.at_least is None:
             return ""
-        return "OK" if self.value <= self.goal else "MISSED"
+        low, high = self.at_least, self.goal
+        return "OK" if (low is None or self.value >= low) and (high is None or self.value <= high) else "MISSED"
+
+    @property
+    def wanted(self) -> str:
+        """The goal in signs."""
+        bounds = (("≥", self.at_least), ("≤", self.goal))
+        return " ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
 
 
 def seconds(action: Callable[[], object]) -> float:
@@ -56,6 +67,5 @@ def print_rows(rows: Iterable[Row]) -> None:
     for column in (1, 2):
         table.columns[column].justify = "right"
     for row in rows:
-        goal = "" if row.goal is None else f"≤ {row.goal:g}"
-        table.add_row(row.what, f"{row.value:,.3g}", goal, row.verdict, row.baseline)
+        table.add_row(row.what, f"{row.value:,.3g}", row.wanted, row.verdict, row.baseline)
     Console(width=140).print(table)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench import ingest, scrape
+from bench import ingest, scrape, storm, webhook_ack
 from bench.measure import Row
 
 
@@ -27,3 +27,26 @@ def test_a_scrape_has_as_many_series_as_what_it_is_compared_with() -> None:
 def test_a_goal_is_the_most_that_a_ratio_may_be(value: float, verdict: str) -> None:
     """What is exactly the goal reaches it."""
     assert Row("it", value, "another", 2.5).verdict == verdict
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(0.49, "MISSED"), (0.5, "OK"), (2.0, "OK"), (2.1, "MISSED")])
+def test_a_goal_may_have_a_lower_bound(value: float, verdict: str) -> None:
+    """And both; it says so in signs."""
+    row = Row("it", value, "another", goal=2, at_least=0.5)
+    assert (row.verdict, row.wanted) == (verdict, "≥ 0.5 ≤ 2")
+
+
+@pytest.mark.slow
+def test_what_the_webhook_acknowledges_is_on_disk() -> None:
+    """Or it would not end; each of the other servers is as fast as it is."""
+    found = webhook_ack.measure(8, 4, rounds=1, jira_s=0.05)
+    assert set(found) == {"stored", "unstored", "synchronous"}
+    assert found["synchronous"].p99_s >= 0.05
+
+
+@pytest.mark.slow
+def test_a_storm_is_as_many_tickets_as_groups() -> None:
+    """Nothing lost, nothing doubled, no request before Jira wants it, or it would not end."""
+    found = storm.measure(10)
+    assert found.tickets == 1
+    assert found.drained_s > found.busy_s > 0

@@ -32,6 +32,8 @@ SHAPES: dict[str, Shape] = {
     "failing": Shape(),
     "tooling": Shape(tool=BROKEN_TOOL),
     "unsure": Shape(),
+    "doubtful": Shape(),
+    "breaking": Shape(tool=BROKEN_TOOL),
     "steady": Shape(),
     "counted": Shape(),
     "crashing": Shape(),
@@ -65,6 +67,8 @@ agents:
     from: {{n8n: main, workflow: Unsure agent}}
     confidence: $.confidence
     handoff_token_file: {secrets}/unsure
+  - {{name: doubtful, from: {{n8n: main, workflow: Doubtful agent}}, confidence: $.confidence}}
+  - {{name: breaking, from: {{n8n: main, workflow: Breaking agent}}, handoff: {{from_executions: true}}}}
 notify:
   slack: {{webhook_url_file: {secrets}/slack}}
   group_wait: 1s
@@ -75,6 +79,7 @@ receiver:
   public_url: http://127.0.0.1:{receiver}
   webhook_token_file: {secrets}/webhook
   operator_token_file: {secrets}/operator
+  handoff_token_file: {secrets}/handoff
   database_url: sqlite:///{folder}/receiver.sqlite
   proof_window: 3s
 exporter: {{listen: "127.0.0.1:{exporter}", database_url: "sqlite:///{folder}/ledger.sqlite"}}
@@ -206,6 +211,7 @@ def _configure(folder: pathlib.Path, n8n: N8n, jira: str, slack: str) -> dict[st
         "jira": "jira-token",
         "webhook": "webhook",
         "operator": "operator",
+        "handoff": "handoff-token",
         "unsure": "unsure-token",
     }
     for name, value in (values | {"slack": f"{slack}/services/T000/B000/simulated"}).items():

@@ -58,23 +58,6 @@ def test_a_tool_error_inside_a_successful_execution_is_an_error(line, wait_for):
     assert 'handrail_call_errors_total{agent="tooling-agent",reason="tool_error"} 1.0' in line.metrics()
 
 
-def test_a_low_confidence_is_measured_and_handed_over(line, wait_for):
-    """The answer is a string of JSON; its confidence is below the limit, and the workflow hands over to a person."""
-    wait_for("the agent is watched", lambda: watched(line, "unsure"))
-    line.llm.reply = '{"answer": "maybe", "confidence": 0.42}'
-    answer = line.n8n.call("unsure", "Refund order 17")
-    line.llm.reply = '{"answer": "yes", "confidence": 0.97}'
-    assert (answer.status_code, answer.json()["handoff"]) == (200, True)
-    assert line.n8n.call("unsure", "Where is order 18?").json() == {"handoff": False}
-    line.llm.reply = "Your order is on its way."
-    wait_for("two calls", lambda: counted(line, "unsure", "success") == 2)
-    text = line.metrics()
-    assert 'handrail_call_confidence_ratio_bucket{agent="unsure",le="0.8"} 1.0' in text
-    assert 'handrail_call_confidence_ratio_count{agent="unsure"} 2.0' in text
-    ticket = wait_for("the ticket", lambda: line.ticket("Hand-off", "unsure"))
-    assert "Refund order 17" in ticket.summary
-
-
 def test_three_slow_calls_switch_the_agent_off_with_proof(line, wait_for):
     """The alert, Slack, the ticket; then the workflow is unpublished, its webhook answers 404, and nothing runs."""
     wait_for("the agent is watched", lambda: watched(line, "slow"))

@@ -103,7 +103,7 @@ def assemble(
     lanes = [Lane(outbox.KILLS, operator.handlers, Backoff(0.5, 10), operator.gave_up)]
     if port is not None:
         records = TicketRecords(engine, clock, metrics.ticket)
-        desk = _desk(settings, records, port, SituationReader(settings, engine, exporter))
+        desk = _desk(settings, records, port, SituationReader(settings, engine, exporter, redactor))
         lanes.append(Lane(outbox.TICKETS, desk.handlers, Backoff(1, 300)))
     workers = {lane.name: Worker(queue, lane, clock=clock, logger=logger, on_lost=metrics.lease_lost) for lane in lanes}
     handoffs = HandoffDesk(engine, clock, scope=scope, reporter=reporter, port=port)

@@ -18,6 +18,7 @@ from alerting.receiver.ticket_desk import Situation
 from alerting.receiver.ticket_port import WebLink
 from alerting.receiver.ticket_records import Incident
 from handrail.http import HttpClient, NotJson, read_json
+from handrail.redact import Redactor
 from handrail.settings import Settings
 
 SHOWN = 5
@@ -39,10 +40,11 @@ class _Call:
 class SituationReader:
     """Asks the exporter for calls, and the receiver's own tables for the switch."""
 
-    def __init__(self, settings: Settings, engine: Engine, exporter: HttpClient) -> None:
+    def __init__(self, settings: Settings, engine: Engine, exporter: HttpClient, redact: Redactor) -> None:
         self._settings = settings
         self._engine = engine
         self._exporter = exporter
+        self._redact = redact
 
     def of(self, incident: Incident) -> Situation:
         """The situation of the incident's agent; nothing for an incident about no agent, or for a hand-off."""
@@ -66,7 +68,7 @@ class SituationReader:
             params = {"agent": agent, "show": show, "limit": str(SHOWN)}
             response = self._exporter.get("/v1/calls", params=params)
             rows = read_json(response) if response.status_code == 200 else None
-            calls = [_call(row) for row in rows["calls"]] if isinstance(rows, dict) else None
+            calls = [_call(row, self._redact) for row in rows["calls"]] if isinstance(rows, dict) else None
         except (httpx.HTTPError, NotJson, KeyError, TypeError, ValueError):
             calls = None
         if calls is None:
@@ -100,8 +102,11 @@ _STATES = {
 }
 
 
-def _call(row: dict[str, Any]) -> _Call:
-    """One call in a line; its words come from the ledger and are cut and cleaned where they are written."""
+def _call(row: dict[str, Any], redact: Redactor) -> _Call:
+    """One call in a line; its words come from the ledger, and are cut and cleaned where they are written.
+
+    A model's name is what a workflow says it is. A URL with something to redact in it would lead nowhere.
+    """
     at = datetime.fromisoformat(row["finished_at"])
     parts = [
         at.strftime("%F %T UTC"),
@@ -110,4 +115,4 @@ def _call(row: dict[str, Any]) -> _Call:
         str(row["model"] or ""),
     ]
     url = row["url"] if isinstance(row["url"], str) and row["url"].startswith(("http://", "https://")) else None
-    return _Call(" · ".join(filter(None, parts)), url)
+    return _Call(redact(" · ".join(filter(None, parts))), url if url and redact(url) == url else None)

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from handrail.redact.cleaning import ESCAPE, ESCAPED, ESCAPES, clean, clean_but_escapes
+from handrail.redact.escaped import begins_within, readings
 from handrail.redact.fields import FIELDS, is_secret_field
 from handrail.redact.kind import BARRIER, Kind
 from handrail.redact.personal import PERSONAL
@@ -146,14 +147,18 @@ def _found(source: str) -> list[tuple[int, int, Kind]] | None:
 
 def _spans(masked: str) -> Iterator[tuple[int, int, Kind]]:
     """What the kinds claim, in order; claims that overlap are one, so that nothing of either stays."""
-    lowered = masked.lower()
-    claims = [
-        (start, stop, rank)
-        for rank, kind in enumerate(KINDS)
-        if not kind.hints or any(hint in lowered for hint in kind.hints)
-        for start, stop in kind.find(masked)
-    ]
+    claims = [*_claims(masked)]
+    if "\\" in masked:
+        claims = [(start + begins_within(masked, start, stop), stop, rank) for start, stop, rank in claims]
+        claims += [(at[start], at[stop], rank) for text, at in readings(masked) for start, stop, rank in _claims(text)]
     yield from ((start, stop, KINDS[rank]) for start, stop, rank in _joined(claims))
+
+
+def _claims(text: str) -> Iterator[tuple[int, int, int]]:
+    lowered = text.lower()
+    for rank, kind in enumerate(KINDS):
+        if not kind.hints or any(hint in lowered for hint in kind.hints):
+            yield from ((start, stop, rank) for start, stop in kind.find(text))
 
 
 def _joined(claims: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:

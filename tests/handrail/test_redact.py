@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 import time
@@ -141,6 +142,27 @@ def test_a_hidden_secret_is_found():
     for hidden in ("\u200b", "\x1b[31m", "\u202e", "\U000e0041", "\x00", "\u00ad"):
         assert token not in redact(token[:9] + hidden + token[9:])
         assert token[20:] not in redact(token[:9] + hidden + token[9:])
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3])
+def test_what_json_wrote_within_a_string_is_found(levels):
+    """After an escaped new line, beside an escaped quote and with an escaped invisible character in it."""
+    for planted in corpus.planted():
+        hidden = planted.text[:6] + "\u200b" + planted.text[6:] if planted in corpus.tokens() else planted.text
+        text, secret = f"It says:\n{hidden}\nand\tno more", planted.secret
+        for _ in range(levels):
+            text, secret = json.dumps({"said": text}), json.dumps(secret)[1:-1]
+        redacted = redact(text)
+        shown = re.sub(r"\\+u200b", "", redacted)
+        assert (planted.secret in shown or secret in shown) is False, (planted.kind, redacted)
+        assert "It says:" in shown
+        assert redact(redacted) == redacted
+
+
+def test_a_value_is_the_same_after_an_escaped_new_line():
+    """It has the same placeholder, and what stands before it is still an escape."""
+    plain, escaped = redact("\njane@example.org"), redact('"\\njane@example.org"')
+    assert json.loads(escaped) == plain
 
 
 def test_what_is_found_uncovers_what_stands_beside_it():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from alerting.receiver.switches.env_file import EnvFile
 from drill.simulators.jira import JiraSimulator
 from drill.simulators.prometheus import PrometheusSimulator
 from drill.simulators.wire import serve
+from handrail import logs
 from handrail.http import HttpClient, build_client
 from handrail.settings import Settings, parse
 from tests.alerting.receiver.alertmanager_wire import AlertmanagerWire
@@ -223,6 +225,14 @@ def bench(tmp_path, clock, new_database) -> Iterator[Bench]:
 def postgresql_bench(tmp_path, clock, postgresql) -> Iterator[Bench]:
     """A fresh receiver on PostgreSQL."""
     yield from build_bench(tmp_path, clock, postgresql)
+
+
+@pytest.fixture
+def log() -> io.StringIO:
+    """What the receiver logs."""
+    stream = io.StringIO()
+    logs.configure(stream)
+    return stream
 
 
 class Telling:

@@ -2,83 +2,61 @@
 
 from __future__ import annotations
 
-import io
+import itertools
 import json
-from pathlib import Path
 
 import pytest
 
-from alerting.receiver.schema import audit, inbox, incidents, outbox, quarantine
 from drill.simulators.wire import serve
-from handrail import logs
-from tests import redaction_corpus as corpus
-
-PLANTED = corpus.planted()
-
-
-def chunks(most: int) -> list[str]:
-    """All planted texts that fit, in as few texts of at most so many characters as it takes."""
-    found, text = [], ""
-    for planted in PLANTED:
-        if len(planted.text) > most:
-            continue
-        if len(text) + len(planted.text) + 1 > most:
-            found.append(text)
-            text = ""
-        text += planted.text + "\n"
-    return [*found, text]
+from tests.alerting.receiver.leaks import (
+    EVERYTHING,
+    FIELDS,
+    LINES,
+    PLANTED,
+    URLS,
+    assert_nothing_leaked,
+    chunks,
+    commanded,
+    leaks,
+    on_disk,
+)
 
 
-EVERYTHING = "".join(chunks(100_000))
+def handed_over() -> list[dict[str, object]]:
+    """Hand-offs that fill every field, and each short field with what stands in no other one."""
+    tools = [{"name": name, "error": name} for name in LINES]
+    short = {field: itertools.cycle(chunks(most)) for field, most in FIELDS.items() if field != "steps"}
+    urls = itertools.cycle(URLS)
+    return [
+        {field: next(texts) for field, texts in short.items()}
+        | {"confidence": 0.2, "trace_url": next(urls), "execution_url": next(urls)}
+        | {"tools": some, "steps": [step for step in chunks(1_000) if step][:30]}
+        for some in (tools[at : at + 50] for at in range(0, len(tools), 50))
+    ]
 
 
-@pytest.fixture
-def log():
-    """What the receiver logs."""
-    stream = io.StringIO()
-    logs.configure(stream)
-    return stream
+def test_nothing_of_a_hand_off_gets_anywhere(bench, log):
+    """Whatever field it stands in; what a ticket has no room for is attached, and holds nothing of it either."""
+    for n, body in enumerate(handed_over()):
+        answer = bench.handoff(body, key=str(n))
+        assert answer.status_code == 202, answer.text
+    waiting = commanded(bench)
+    assert '"action": "hand-off"' in waiting
+    assert '"kind": "open"' in waiting
+    assert leaks(waiting) == []
+    bench.drain()
+    assert any(issue.attachments for issue in bench.jira.issues)
+    assert_nothing_leaked(bench, log)
 
 
-def leaks(text: str) -> list[tuple[str, str]]:
-    """What of the planted is in a text, as it is or as JSON and HTML write it."""
-    spelt = (text, text.replace("\\n", "\n").replace('\\"', '"').replace("&#34;", '"').replace("&amp;", "&"))
-    return [(p.kind, p.text) for p in PLANTED if any(p.secret in each for each in spelt)]
-
-
-def on_disk(bench) -> str:
-    """Every byte of the database, with its write-ahead log."""
-    path = Path(bench.settings.receiver.database_url.removeprefix("sqlite:///"))
-    files = [file for file in path.parent.glob(path.name + "*") if file.is_file()]
-    return b"".join(file.read_bytes() for file in files).decode("utf-8", "replace")
-
-
-def shown(bench) -> str:
-    """What programs and people are answered."""
-    paths = ("/", "/metrics", "/v1/agents", "/v1/incidents", "/v1/agents/invoice", "/agents/support-bot/switch")
-    paths += ("/runbook/AgentErrorRatioHigh?agent=invoice",)
-    paths += ("/?agent=support-bot", "/?agent=invoice")
-    assert bench.sign_in().status_code == 303
-    answers = [bench.client.get(path) for path in paths]
-    assert all(answer.status_code == 200 for answer in answers)
-    answers.append(bench.operate("GET", "/v1/agents/support-bot/kills"))
-    return "\n".join(answer.text for answer in answers)
-
-
-def assert_nothing_leaked(bench, log) -> None:
-    rows = [row for table in (audit, inbox, incidents, outbox, quarantine) for row in bench.rows(table)]
-    assert leaks("\n".join(str(value) for row in rows for value in row)) == []
-    assert leaks(on_disk(bench)) == []
-    assert leaks(log.getvalue()) == []
-    assert leaks(repr(bench.jira.issues)) == []
-    assert leaks(shown(bench)) == []
-
-
-@pytest.mark.parametrize("field", ["prompt", "response", "tool_error", "task", "run_id"])
-def test_nothing_of_a_hand_off_gets_anywhere(bench, log, field):
-    """Whatever field it stands in."""
-    for n, text in enumerate(chunks({"task": 10_000, "run_id": 200}.get(field, 100_000))):
-        answer = bench.handoff({"task": "Refund", "confidence": 0.2, field: text}, key=f"{field}-{n}")
+@pytest.mark.slow
+@pytest.mark.parametrize("field", FIELDS)
+def test_nothing_of_any_field_gets_anywhere(bench, log, field):
+    """Everything in each field of a hand-off."""
+    for n, text in enumerate(chunks(FIELDS[field])):
+        answer = bench.handoff(
+            {"task": "Refund", "confidence": 0.2, field: [text] if field == "steps" else text}, key=f"{field}-{n}"
+        )
         assert answer.status_code == 202, answer.text
     bench.drain()
     assert len(bench.jira.issues) >= 1

@@ -121,9 +121,9 @@ def test_every_package_is_in_the_image_and_nothing_else_is_sent_to_the_engine(ro
     """No secret or data of a checkout can get into a layer."""
     packages = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
     dockerfile = (root / "Dockerfile").read_text()
-    assert [f"COPY {name} /app/{name}\n" in dockerfile for name in packages["packages"]] == [True] * 6
+    assert all(f"COPY {name} /app/{name}\n" in dockerfile for name in packages["packages"])
     ignored = (root / ".dockerignore").read_text().splitlines()
     rules = [line for line in ignored if line and not line.startswith("#")]
     assert rules[0] == "*"
     allowed = {line.removeprefix("!") for line in rules if line.startswith("!")}
-    assert allowed == {*packages["packages"], "requirements.lock", "docs/alerts.md"}
+    assert allowed == set(re.findall(r"^COPY ([a-z]\S*) /", dockerfile, re.MULTILINE))

@@ -91,8 +91,8 @@ test-n8n: $(DEV) ## Run the tests against a real n8n
 test-compose: $(DEV) ## Run the stack in real containers and break it (Debian, as root; installs a Docker Engine)
 	@$(VENV)/bin/python -m pytest tests/compose -m compose -p no:xdist -r s
 
-test-faults: $(DEV) ## Kill the exporter 200 times and the receiver 300 times at work (about 10 minutes)
-	@$(RUN) stack tools >/dev/null || echo "This needs Prometheus." >&2
+test-faults: $(DEV) ## Kill the exporter 200 and the receiver 300 times at work, freeze replicas (about 12 minutes)
+	@$(RUN) stack tools >/dev/null || echo "This needs Prometheus; the replicas need PostgreSQL." >&2
 	@$(VENV)/bin/python -m pytest tests/faults -m faults -p no:xdist
 
 bench: $(DEV) ## Measure speed and size, as ratios (about 10 minutes; leave the machine alone meanwhile)

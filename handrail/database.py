@@ -33,6 +33,11 @@ _PRAGMAS = (
 )
 
 
+# Between two statements of a transaction nothing waits. A program that is frozen there would hold up all others with
+# its locks for as long as it sleeps; PostgreSQL ends its session instead, and with it the transaction.
+IDLE_IN_TRANSACTION_S = 15.0
+
+
 class DatabaseTooNew(Exception):
     """The file was written by a newer Handrail; running this one on it could lose what that one stored."""
 
@@ -46,11 +51,12 @@ def create_engine(url: str) -> Engine:
 
     BEGIN IMMEDIATE avoids the upgrade deadlock of two readers that both want to write; busy_timeout makes
     the second writer wait 5 s instead of failing. Writers of one engine write in the order in which they came. A new
-    file can give free pages back; the journal is cut to 16 MiB whenever it begins anew.
+    file can give free pages back; the journal is cut to 16 MiB whenever it begins anew. On PostgreSQL a transaction in
+    which nothing happens for IDLE_IN_TRANSACTION_S ends.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return sqlalchemy_create_engine(parsed, pool_pre_ping=True)
+        return _bounded(sqlalchemy_create_engine(parsed, pool_pre_ping=True))
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sqlalchemy_create_engine(parsed, connect_args={"timeout": _PATIENCE_S})
@@ -88,6 +94,18 @@ def _line_up(engine: Engine) -> None:
         # The transaction has ended for good only when its connection is given back.
         if record.record_info.pop(_TURN, False):
             line.leave()
+
+
+def _bounded(engine: Engine) -> Engine:
+    milliseconds = int(IDLE_IN_TRANSACTION_S * 1000)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: Any, _record: Any) -> None:
+        # Set by a statement, because not every pooler takes it as an option of the connection.
+        connection.execute(f"SET idle_in_transaction_session_timeout = {milliseconds}")
+        connection.commit()
+
+    return engine
 
 
 def open_to_read(url: str) -> Engine:

@@ -104,7 +104,7 @@ def assemble(
     if port is not None:
         records = TicketRecords(engine, clock, metrics.ticket)
         desk = _desk(settings, records, port, SituationReader(settings, engine, exporter, redactor))
-        lanes.append(Lane(outbox.TICKETS, desk.handlers, Backoff(1, 300)))
+        lanes.append(Lane(outbox.TICKETS, desk.handlers, Backoff(1, 300), on_lost=desk.lost))
     workers = {lane.name: Worker(queue, lane, clock=clock, logger=logger, on_lost=metrics.lease_lost) for lane in lanes}
     handoffs = HandoffDesk(engine, clock, scope=scope, reporter=reporter, port=port)
     overview, access = Overview(settings, engine, PrometheusReader(prometheus)), Access(settings, clock)

@@ -16,7 +16,7 @@ from alerting.receiver.outbox import LANES, Outbox
 from alerting.receiver.reconcile import Finding
 
 _OUTCOMES = ("accepted", "malformed", "unauthorized", "too_large", "limited", "unavailable")
-_TICKETS = ("opened", "adopted", "reopened", "not_reopened", "commented", "closed", "duplicate")
+_TICKETS = ("opened", "adopted", "reopened", "not_reopened", "commented", "closed", "duplicate", "mended")
 _LOOKS = ("ok", "busy", "unavailable", "garbage")
 _HEARTBEATS = ("sent", "failed")
 _KILLS = ("confirmed", "not_confirmed")

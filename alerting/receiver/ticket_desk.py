@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from alerting.receiver.outbox import Item
 from alerting.receiver.reports import Report
 from alerting.receiver.text import Document, facts, paragraph, plain, restore
+from alerting.receiver.ticket_mender import CLOCKS_DIFFER_S, SWEEP_AFTER_S, TicketMender, ours, say_once
 from alerting.receiver.ticket_port import (
     Ambiguous,
     Draft,
     Full,
     Gone,
-    Identity,
     Refused,
     Ticket,
     TicketPort,
@@ -31,10 +31,6 @@ from alerting.receiver.worker import Later, Permanent, Transient
 
 # Seconds to wait before each search for a ticket whose creation was not answered.
 SEARCH_AFTER_S = (5.0, 15.0, 60.0, 180.0)
-# Seconds until each look for the ticket of a creation that was repeated without having been found.
-SWEEP_AFTER_S = (600.0, 3600.0, 6 * 3600.0)
-# Jira's clock and ours may differ by so much when a comment's age is judged.
-CLOCKS_DIFFER_S = 600.0
 
 _STILL_FIRING = (
     paragraph(
@@ -67,13 +63,15 @@ class TicketDesk:
         self._port = port
         self._reopen_within_s = reopen_within_s
         self._situation = situation
+        self._mender = TicketMender(records, port)
+        self.lost = self._mender.lost
         self.handlers = {
             "open": self.open,
             "comment": self.comment,
             "change": self.change,
             "close": self.close,
             "beside": self.beside,
-            "sweep": self.sweep,
+            **self._mender.handlers,
         }
 
     def open(self, item: Item) -> None:
@@ -97,11 +95,11 @@ class TicketDesk:
             return
         unanswered = item.payload.get("unanswered", 0 if reclaimed else None)
         if unanswered is not None:
-            if ours := self._ours(identity_of(incident)):
+            if found := ours(self._port, identity_of(incident)):
                 report = Report.restore(json.loads(str(incident.report)))
                 links = [[link.name, link.title, link.url] for link in report.links]
                 self._records.opened(
-                    item, ours[0].key, "adopted", beside={"links": links, "related": _related(item, former)}
+                    item, found[0].key, "adopted", beside={"links": links, "related": _related(item, former)}
                 )
                 return
             if unanswered < len(SEARCH_AFTER_S):
@@ -144,8 +142,7 @@ class TicketDesk:
                 reason = f"fires again; its ticket was closed as {ticket.resolution}"
                 self._records.opened(item, ticket.key, "not reopened", reason=reason)
                 return True
-            self._records.hold(item)
-            if not self._out_of_done(ticket):
+            if not self._out_of_done(item, ticket):
                 return False
             report, situation = Report.restore(json.loads(str(incident.report))), self._situation(incident)
             again = paragraph("Fires again. This ticket goes on, because it was closed only a short time ago.")
@@ -159,9 +156,9 @@ class TicketDesk:
         self._records.opened(item, ticket.key, "reopened")
         return True
 
-    def _out_of_done(self, ticket: Ticket) -> bool:
+    def _out_of_done(self, item: Item, ticket: Ticket) -> bool:
         try:
-            return not ticket.done or self._port.reopen(ticket.key)
+            return not ticket.done or self._port.reopen(ticket.key, lambda: self._records.hold(item))
         except Refused:
             return False  # every way back asks for something: a new ticket is better than none
 
@@ -185,7 +182,7 @@ class TicketDesk:
             if not ticket.done:
                 self._comment_once(item, ticket.key, restore(item.payload["document"]))
             elif not ticket.wont_fix:
-                self._say_once(ticket.key, incident, "closed", _STILL_FIRING)
+                say_once(self._port, ticket.key, incident, "closed", _STILL_FIRING)
         except Gone:
             self._records.replace(item, incident)
             return
@@ -204,8 +201,7 @@ class TicketDesk:
                 return
             with suppress(Full):  # that it is closed says as much
                 self._comment_once(item, ticket.key, restore(item.payload["document"]))
-            self._records.hold(item)
-            self._port.close(ticket.key)
+            self._port.close(ticket.key, lambda: self._records.hold(item))
         except Gone:
             self._records.finish(item, "was deleted", incident.ticket_key)
             return
@@ -227,43 +223,6 @@ class TicketDesk:
             refused.append(str(error))
         self._records.finish(item, "completed", key, **({"refused": "; ".join(refused)} if refused else {}))
 
-    def sweep(self, item: Item) -> None:
-        """Two tickets after all: the elder stays, the younger is linked to it and closed as its duplicate."""
-        incident, round_ = self._records.incident(item), item.payload["round"]
-        if len(ours := self._ours(identity_of(incident))) > 1:
-            kept, *others = ours
-            for ticket in others:
-                self._merge(incident, ticket, kept)
-            self._records.opened(item, kept.key, "duplicate", closed=", ".join(ticket.key for ticket in others))
-            return
-        if round_ + 1 < len(SWEEP_AFTER_S):
-            raise Later(SWEEP_AFTER_S[round_ + 1], {**item.payload, "round": round_ + 1})
-        self._records.finish(item, "single", str(incident.ticket_key))
-
-    def _merge(self, incident: Incident, ticket: Ticket, kept: Ticket) -> None:
-        said = paragraph(
-            f"A duplicate of {kept.key}: Jira did not answer when that one was created, and its search did not find "
-            f"it. Everything goes on in {kept.key}."
-        )
-        try:
-            self._say_once(ticket.key, incident, f"duplicate-{kept.key}", (said,))
-            self._port.relate(ticket.key, kept.key, duplicate=True)
-            self._port.close(ticket.key)
-        except (Gone, Full):
-            pass  # then it does not disturb anybody
-
-    def _ours(self, identity: Identity) -> list[Ticket]:
-        """The tickets of this episode that we made: open ones first, then the oldest. A clone is none of them."""
-        found = []
-        for key in self._port.find(identity.label):
-            try:
-                ticket = self._port.read(key)
-            except Gone:
-                continue
-            if ticket.incident == identity.incident and identity.label in ticket.labels:
-                found.append(ticket)
-        return sorted(found, key=lambda ticket: (ticket.done, ticket.number))
-
     def _comment_once(self, item: Item, key: str, document: Document) -> None:
         incident = self._records.incident(item)
         delivery = f"{identity_of(incident).label}-{item.id}"
@@ -271,12 +230,6 @@ class TicketDesk:
             return
         self._records.hold(item)
         self._say(key, document, delivery, item)
-
-    def _say_once(self, key: str, incident: Incident, what: str, document: Document) -> None:
-        """Say it, if it was not said since the incident began."""
-        delivery = f"{identity_of(incident).label}-{what}"
-        if not self._port.has_comment(key, delivery, since=float(str(incident.opened_at)) - CLOCKS_DIFFER_S):
-            self._say(key, document, delivery)
 
     def _say(self, key: str, document: Document, delivery: str, item: Item | None = None) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -109,12 +109,12 @@ class TicketPort(Protocol):
         """Is there a comment, not older than `since` (epoch seconds), that carries the delivery's name?"""
         ...
 
-    def close(self, key: str) -> bool:
-        """Move the ticket to done; False when it already was."""
+    def close(self, key: str, hold: Callable[[], None]) -> bool:
+        """Move the ticket to done; False when it already was. `hold` is called right before, and may raise."""
         ...
 
-    def reopen(self, key: str) -> bool:
-        """Move the ticket out of done; False when its workflow knows no way."""
+    def reopen(self, key: str, hold: Callable[[], None]) -> bool:
+        """Move the ticket out of done; False when its workflow knows no way. `hold` as above."""
         ...
 
     def adopt(self, key: str, identity: Identity) -> None:

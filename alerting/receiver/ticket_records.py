@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection, Engine, Row, select, update
 
@@ -11,7 +11,7 @@ from alerting.receiver.outbox import Item
 from alerting.receiver.schema import incidents
 from alerting.receiver.text import Document, paragraph, restore
 from alerting.receiver.ticket_port import Identity
-from alerting.receiver.tickets import enqueue, put_comment, put_open
+from alerting.receiver.tickets import enqueue, put_comment, put_mend, put_open
 from alerting.receiver.worker import Permanent
 from handrail.clock import Clock
 from handrail.database import reading
@@ -51,6 +51,12 @@ class TicketRecords:
         query = select(incidents).where(before, ended).order_by(incidents.c.episode.desc()).limit(1)
         with reading(self._engine).connect() as connection:
             return connection.execute(query).first()
+
+    def newest(self, incident: Incident) -> Incident:
+        """The newest episode of the same incident."""
+        query = select(incidents).where(incidents.c.key == incident.key).order_by(incidents.c.episode.desc()).limit(1)
+        with reading(self._engine).connect() as connection:
+            return connection.execute(query).one()
 
     def anchor(self) -> Document:
         """The end of the audit log at this moment, which a ticket keeps out of the database's reach."""
@@ -97,6 +103,28 @@ class TicketRecords:
                 put_open(connection, incident_id, now=now, instead_of=instead_of)
                 put_comment(connection, incident_id, restore(item.payload["document"]), now=now, moved=True)
             self._record(connection, item, "full" if instead_of else "was deleted", str(incident.ticket_key))
+
+    def mend(self, item: Item) -> None:
+        """There is a second ticket: ask for one to be chosen, in the incident's turn."""
+        with self._engine.begin() as connection:
+            put_mend(connection, item.payload["incident"], now=self._now())
+            outbox.finish(connection, item)
+
+    def mend_later(self, item: Item, *, sweep_after_s: float | None) -> None:
+        """The item was lost to another worker: ask for a look at what this one did, and for one when search knows."""
+        incident_id, now = item.payload["incident"], self._now()
+        with self._engine.begin() as connection:
+            put_mend(connection, incident_id, now=now, late=item.payload.get("late", item.kind))
+            if sweep_after_s is not None:
+                payload = {"incident": incident_id, "round": 0}
+                enqueue(connection, "sweep", f"sweep/item-{item.id}-{item.attempts}", payload, now + sweep_after_s)
+
+    def merged(self, item: Item, incident: Incident, kept: str, others: Sequence[str]) -> None:
+        """Every episode that went on in one of the others goes on in the one that was kept."""
+        went_on = (incidents.c.key == incident.key) & incidents.c.ticket_key.in_(others)
+        with self._engine.begin() as connection:
+            connection.execute(update(incidents).where(went_on).values(ticket_key=kept))
+            self._record(connection, item, "duplicate", kept, closed=", ".join(others))
 
     def finish(self, item: Item, what: str, key: str, **detail: str) -> None:
         """The item is done."""

@@ -34,6 +34,11 @@ def put_close(connection: Connection, incident_id: int, document: Document, *, n
     _put(connection, "close", incident_id, {"document": dump(document)}, now)
 
 
+def put_mend(connection: Connection, incident_id: int, *, now: float, late: str | None = None) -> None:
+    """Ask for the incident's tickets to be brought in line; `late` is the kind of work that was perhaps done late."""
+    _put(connection, "mend", incident_id, {"late": late} if late else {}, now)
+
+
 def _put(connection: Connection, kind: str, incident_id: int, payload: dict[str, object], now: float) -> None:
     # All episodes of an incident are one subject: the old ticket is closed before the next one is opened.
     key = connection.scalar(select(incidents.c.key).where(incidents.c.id == incident_id))

@@ -65,12 +65,16 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What is done in a lane. `on_dead` is called in the transaction that gives an item up, with the reason."""
+    """What is done in a lane. `on_dead` is called in the transaction that gives an item up, with the reason.
+
+    `on_lost` is told an item that another worker had taken over while this one may have gone on with it.
+    """
 
     name: str
     handlers: Mapping[str, Callable[[Item], None]]
     backoff: Backoff
     on_dead: Callable[[Connection, Item, str], None] = lambda connection, item, error: None
+    on_lost: Callable[[Item], None] = lambda item: None
 
 
 class Worker:
@@ -88,6 +92,7 @@ class Worker:
         self._backoff = lane.backoff
         self._on_dead = lane.on_dead
         self._on_lost = on_lost
+        self._on_lost_item = lane.on_lost
         self._clock = clock
         self._logger = logger
         self._log_once = LogOnce(logger)
@@ -105,6 +110,7 @@ class Worker:
         except LeaseLost as error:
             self._logger.warning("lease_lost", lane=self._lane, kind=item.kind, subject=item.subject, error=str(error))
             self._on_lost(self._lane)
+            self._on_lost_item(item)
         return True
 
     def _attempt(self, item: Item) -> None:

@@ -2,8 +2,9 @@
 
     python -m tests.faults.receiver_forks CONFIG LOG BEGAN SPEED
 
-For each line on standard input a receiver is started and its process id written. A number in the line other than 0 is
-the database statement before which it kills itself, as hard as anybody could from outside.
+For each line on standard input a receiver is started and its process id written. The line has two numbers: the database
+statement before which it kills itself, as hard as anybody could from outside, and the renewal of a lease after which it
+falls asleep until it is woken; 0 is never.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from itertools import count
 from pathlib import Path
 from typing import IO, Any, cast
 
 from sqlalchemy import Engine, event
+from sqlalchemy.pool import Pool
 
 from alerting.receiver import app
-from handrail import logs
+from handrail import database, logs
 from handrail.settings import Settings, load
 from tests.faults.fast_clock import FastClock
 
@@ -34,6 +37,21 @@ def die_before(statement: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+def sleep_after(renewal: int) -> None:
+    """SIGSTOP itself, once, when that renewal of a lease is committed: what is written to Jira next comes late."""
+    numbers, here = count(1), threading.local()
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def _notice(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        here.renews = getattr(here, "renews", False) or statement.startswith("UPDATE outbox SET lease_until")
+
+    @event.listens_for(Pool, "checkin")
+    def _count(*_: object) -> None:
+        renews, here.renews = getattr(here, "renews", False), False
+        if renews and next(numbers) == renewal:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+
 def main() -> None:
     """Serve standard input until it ends."""
     config, log, began, speed = sys.argv[1:]
@@ -41,6 +59,7 @@ def main() -> None:
         os.dup2(stream.fileno(), 2)
         logs.configure(stream)
         settings = load(Path(config))
+        database.IDLE_IN_TRANSACTION_S = max(0.5, database.IDLE_IN_TRANSACTION_S / float(speed))
         receiver = app.assembled(settings, FastClock(float(began), float(speed)))
         receiver.engine.dispose()  # no connection is shared with a child; each begins with what is on disk
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever was killed leaves nothing behind
@@ -49,7 +68,7 @@ def main() -> None:
             if pid == 0:
                 code = 1
                 try:
-                    serve(receiver, settings, int(line))
+                    serve(receiver, settings, *map(int, line.split()))
                     code = 0
                 finally:
                     os._exit(code)
@@ -57,11 +76,13 @@ def main() -> None:
             sys.stdout.flush()
 
 
-def serve(receiver: app.Receiver, settings: Settings, statement: int) -> None:
+def serve(receiver: app.Receiver, settings: Settings, statement: int, renewal: int) -> None:
     """As the receiver's command does."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if statement:
         die_before(statement)
+    if renewal:
+        sleep_after(renewal)
     app.serve(receiver, settings)
 
 
@@ -75,9 +96,9 @@ class Forks:
             command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ
         )
 
-    def start(self, statement: int = 0) -> int:
+    def start(self, statement: int = 0, *, renewal: int = 0) -> int:
         """A receiver's process id."""
-        cast("IO[Any]", self._process.stdin).write(f"{statement}\n")
+        cast("IO[Any]", self._process.stdin).write(f"{statement} {renewal}\n")
         cast("IO[Any]", self._process.stdin).flush()
         self._last = int(cast("IO[Any]", self._process.stdout).readline())
         return self._last
@@ -98,6 +119,11 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def asleep(pid: int) -> bool:
+    """Is it stopped?"""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def kill(pid: int) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from typing import Any
 
 import httpx
@@ -65,10 +66,21 @@ def notification(key: Key, alerts: Alerts, *, number: int, peer: str) -> dict[st
 
 
 class Sender:
-    """A thread of its own that does one thing after the other until it is told to stop."""
+    """A thread of its own that does one thing after the other until it is told to stop.
 
-    def __init__(self, url: str, act: Callable[[Callable[..., httpx.Response]], None], pause: Callable[[], float]):
-        self._client: HttpClient = build_client(base_url=url, timeout_s=5)
+    It takes one receiver after the other, and the next one where there was no answer within `patience_s`.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        act: Callable[[Callable[..., httpx.Response]], None],
+        pause: Callable[[], float],
+        *,
+        patience_s: float = 5,
+    ):
+        self._clients: list[HttpClient] = [build_client(base_url=url, timeout_s=patience_s) for url in urls]
+        self._turns = cycle(self._clients)
         self._act, self._pause = act, pause
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -81,7 +93,8 @@ class Sender:
         """After what it is about: whoever sends does not give up."""
         self._stopping.set()
         self._thread.join()
-        self._client.close()
+        for client in self._clients:
+            client.close()
 
     def _run(self) -> None:
         try:
@@ -95,7 +108,7 @@ class Sender:
         pause = threading.Event()
         while True:
             try:
-                answer = self._client.post(path, content=json.dumps(body), headers=headers)
+                answer = next(self._turns).post(path, content=json.dumps(body), headers=headers)
             except httpx.TransportError:
                 pause.wait(0.05)
                 continue

@@ -17,17 +17,22 @@ LATE_S = 0.2
 
 
 class UnsteadyJira:
-    """Stands in front of the simulator. `calm` ends all faults; `happened` says how often there was which."""
+    """Stands in front of the simulator. `calm` ends all faults; `happened` says how often there was which.
+
+    `asked` is set with every request.
+    """
 
     def __init__(self, jira: JiraSimulator, rng: random.Random) -> None:
         self.jira = jira
         self.calm = False
+        self.asked = threading.Event()
         self.happened: Counter[str] = Counter()
         self._rng = rng
         self._lock = threading.Lock()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         fault = self._next()
+        self.asked.set()
         if fault == "reset before":
             return _reset(environ, start_response)
         if fault == "500 before":

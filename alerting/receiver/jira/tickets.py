@@ -6,7 +6,7 @@ set in the same request that creates it. The property decides: a clone of a tick
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -147,19 +147,19 @@ class JiraTickets:
             listed = [answer.body] if answer.status == 200 else []
         return any(each.get("key") == DELIVERY and each.get("value") == {"id": delivery} for each in listed)
 
-    def close(self, key: str) -> bool:
+    def close(self, key: str, hold: Callable[[], None]) -> bool:
         """Move the ticket to a status of the category done, whatever it is called here; False when it already was."""
         if self.read(key).done:
             return False
-        if not self._move(key, self._settings.close_transition, done=True):
+        if not self._move(key, self._settings.close_transition, hold, done=True):
             raise Refused(f"ticket {key} has no transition to a status of the category done; close it by hand")
         return True
 
-    def reopen(self, key: str) -> bool:
+    def reopen(self, key: str, hold: Callable[[], None]) -> bool:
         """Move the ticket out of done; False when its workflow has no such transition for this user."""
-        return not self.read(key).done or self._move(key, self._settings.reopen_transition, done=False)
+        return not self.read(key).done or self._move(key, self._settings.reopen_transition, hold, done=False)
 
-    def _move(self, key: str, wanted: str | None, *, done: bool) -> bool:
+    def _move(self, key: str, wanted: str | None, hold: Callable[[], None], *, done: bool) -> bool:
         path = f"/issue/{key}/transitions"
         rows = self._client.get(path, expand="transitions.fields")["transitions"]
         try:
@@ -167,6 +167,7 @@ class JiraTickets:
         except Refused as error:
             raise Refused(f"ticket {key}: {error}") from error
         if body is not None:
+            hold()
             self._client.send("POST", path, json=body)
         return body is not None
 

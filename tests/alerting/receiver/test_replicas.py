@@ -6,10 +6,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from alerting.receiver import audit, outbox
 from alerting.receiver.schema import MIGRATIONS, inbox, incidents, quarantine
+from handrail import database
 from handrail.database import create_engine, migrate, schema_version
 
 
@@ -84,6 +87,24 @@ def test_numbers_of_a_subject_follow_the_order_of_the_commits(postgresql_bench):
     late.join(timeout=30)
     assert len(both) == 2
     assert both[1] > both[0]
+
+
+def test_a_replica_that_freezes_in_a_transaction_does_not_hold_up_the_others(postgresql, monkeypatch):
+    """Its session is ended and with it what it had not committed; awake again it goes on with a new one."""
+    monkeypatch.setattr(database, "IDLE_IN_TRANSACTION_S", 0.3)
+    frozen, other = [create_engine(url) for url in [postgresql()] * 2]
+    migrate(other, MIGRATIONS)
+    with pytest.raises(DBAPIError), frozen.begin() as connection:
+        audit.append(connection, 1.0, actor="frozen", action="a", subject="s")
+        with other.begin() as one:
+            audit.append(one, 2.0, actor="other", action="a", subject="s")
+        connection.execute(select(1))
+    with frozen.begin() as connection:
+        audit.append(connection, 3.0, actor="awake", action="a", subject="s")
+        assert [entry.actor for entry in audit.entries(connection)] == ["other", "awake"]
+        assert audit.first_broken(connection) is None
+    for engine in (frozen, other):
+        engine.dispose()
 
 
 def test_what_postgresql_cannot_store_is_taken_out(postgresql_bench, notification):

@@ -32,7 +32,7 @@ $(shell test -x $(VENV)/bin/python || rm -f $(LIBRARIES) $(DEV))
 unexport PORT_OFFSET
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs foreground drill test test-rules test-slow test-postgresql test-checkers test-n8n test-faults test-compose bench lint \
+.PHONY: help up down status logs foreground drill test test-rules test-slow test-postgresql test-replicas test-checkers test-n8n test-faults test-compose bench lint \
 	format generate check-generated clean sbom tools tools-3 lock golden-tickets python
 
 help: ## List what make can do
@@ -81,6 +81,11 @@ test-slow: $(DEV) ## Run the tests that take a minute each, and every property w
 
 test-postgresql: $(DEV) ## Run every test of the receiver on PostgreSQL as well
 	@$(VENV)/bin/python -m pytest tests/alerting/receiver -m databases -n auto --dist load
+
+# What several receivers on one database rest on; all other tests of the receiver there take several times as long.
+test-replicas: $(DEV) ## Run the tests of queues, leases and replicas on PostgreSQL (about 2 minutes)
+	@$(VENV)/bin/python -m pytest -m databases -n auto --dist load $(patsubst %,tests/alerting/receiver/test_%.py,\
+		replicas outbox queue_machines exactly_one late_writes)
 
 test-checkers: $(DEV) ## Run the checkers of others over everything rendered: pint, mixtool, CRDs (needs Go)
 	@$(VENV)/bin/python -m pytest tests/checkers -m checkers -r s

@@ -31,8 +31,8 @@ QUARANTINED_CHARACTERS = 65_536
 MOST_WAITING = 2_000
 # So many items may wait for Jira. An incident has a handful of them, so that this is an outage of days.
 MOST_UNDELIVERED = 20_000
-# A sender waits for its answer, a decision has time: each may be put off for so long by what is just being taken.
-GIVE_WAY_S = 0.05
+# A sender waits for its answer, a decision has time: what arrives may put all that are due off for so long in total.
+GIVE_WAY_S = 2.0
 
 Row = dict[str, Any]
 
@@ -63,10 +63,13 @@ class Inbox:
             kept = json.dumps(self._redact.within(json.loads(body)), ensure_ascii=False)
             self._commit({"received_at": self._clock.now().timestamp(), "body": kept})
 
-    def give_way(self) -> None:
-        """Let those that are being taken go first, for a moment, unless the inbox fills up."""
-        if self._room > MOST_WAITING // 2:
-            self._taking.wait_over(GIVE_WAY_S)
+    def give_way(self, at_most_s: float) -> float:
+        """Let those that are being taken go first, unless the inbox fills up; how many seconds that took."""
+        if at_most_s <= 0 or self._room <= MOST_WAITING // 2:
+            return 0.0
+        began = self._clock.monotonic()
+        self._taking.wait_over(at_most_s)
+        return self._clock.monotonic() - began
 
     def _write(self, rows: Sequence[Row]) -> list[Exception | None]:
         """Store as many as there is room for. A database that does not answer is the same for all of them."""
@@ -136,7 +139,7 @@ class Heartbeats:
 class Intake:
     """Decides what is in the inbox, in the order in which it came. `count` is told of each decision.
 
-    Between two decisions `give_way` may wait for what is more urgent.
+    Before each decision `give_way` may wait so many seconds for what is more urgent, and says how many it did.
     """
 
     def __init__(
@@ -147,7 +150,7 @@ class Intake:
         heartbeats: Heartbeats,
         *,
         count: Callable[[Reason], None],
-        give_way: Callable[[], None],
+        give_way: Callable[[float], float],
         logger: Logger,
     ) -> None:
         self._engine = engine
@@ -163,8 +166,9 @@ class Intake:
         """Decide until `stop` is set; a database that fails is tried again."""
         while not stop.is_set():
             try:
+                left_s = GIVE_WAY_S - self._give_way(GIVE_WAY_S)
                 while self.process_one():
-                    self._give_way()
+                    left_s -= self._give_way(left_s)
                 self._log_once.succeeded("inbox")
             except SQLAlchemyError as error:
                 self._log_once.failed("inbox", type(error).__name__)

@@ -201,3 +201,10 @@ def test_who_has_time_waits_for_what_is_under_way_but_never_for_long():
             threading.Thread(target=wait, daemon=True).start()
         assert not waited.wait(0.05), "one is still under way"
     assert waited.wait(30)
+
+
+def test_decisions_are_put_off_for_so_long_in_total(bench):
+    """Nothing that arrives is under way: nothing waits. A budget that is spent: the same."""
+    box = Inbox(bench.receiver.engine, bench.clock, Redactor(b"key"))
+    assert box.give_way(3600) == 0
+    assert box.give_way(-1) == 0

@@ -11,7 +11,6 @@ local variable(name, label, query, current) = {
   type: 'query',
   datasource: datasource,
   query: query,
-  definition: query,
   refresh: 2,
   sort: 1,
   multi: true,

@@ -45,6 +45,8 @@ local s = import '../../alerting/mixin/series.libsonnet';
   // first known value where it is younger. `series` gives it for an offset. Nothing after the ledger was lost.
   ofWeek(series, week=0):: (
     local at(ago) = series(if ago == 0 then '' else ' offset ' + 7 * ago + 'd');
-    '((\n  ' + at(week) + '\n  - (\n    ' + at(week + 1) + '\n    or\n    min_over_time((' + at(week) + ')[7d:3h])\n  )\n) >= 0)'
+    // What is younger than the first look is looked for once more, closer.
+    local first(range) = '\n    or\n    min_over_time((' + at(week) + ')[' + range + '])';
+    '((\n  ' + at(week) + '\n  - (\n    ' + at(week + 1) + first('7d:3h') + first('4h:1m') + '\n  )\n) >= 0)'
   ),
 }

@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
@@ -37,6 +37,13 @@ _PATIENCE_S = 180
 
 def measure(agents: int) -> float:
     """The sum of the groups' evaluation times, as a share of an interval; the best of some evaluations."""
+    with evaluating(agents) as (client, process):
+        return _best(client, process)
+
+
+@contextmanager
+def evaluating(agents: int, storage: Path | None = None) -> Iterator[tuple[HttpClient, subprocess.Popen[bytes]]]:
+    """A Prometheus that scrapes so many agents and evaluates all rules; over this storage, or an empty one."""
     program = find("prometheus", state=ROOT / ".handrail")
     with ExitStack() as stack:
         collector = stack.enter_context(filled(agents))
@@ -55,12 +62,13 @@ def measure(agents: int) -> float:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         _configure(folder, agents, exposed.url.removeprefix("http://"))
         log = stack.enter_context((folder / "log").open("wb"))
-        arguments = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-        process = subprocess.Popen([program, *arguments, f"--web.listen-address={address}"], stderr=log)
+        arguments = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={storage or folder / 'data'}"]
+        arguments += ["--storage.tsdb.retention.time=10y", f"--web.listen-address={address}"]
+        process = subprocess.Popen([program, *arguments], stderr=log)
         stack.callback(process.wait)
         stack.callback(process.terminate)
         client = stack.enter_context(build_client(base_url=f"http://{address}", timeout_s=60))
-        return _best(client, process)
+        yield client, process
 
 
 def _configure(folder: Path, agents: int, exporter: str) -> None:

@@ -17,8 +17,13 @@ function(config)
   local tokens(week=0) = q.ofWeek(recorded(s.tokensSum), week);
   local metered(week=0) = q.ofWeek(recorded(s.meteredCallsSum), week);
   local cost(week=0) = q.ofWeek(summed('handrail_cost_usd_total'), week);
-  local unpriced(week=0) = q.ofWeek(summed('handrail_calls_without_cost_total'), week);
-  local priced(week=0) = '(' + calls(week) + ' - on (agent) ' + unpriced(week) + ')';
+  // Both of one scrape: a recorded sum is some seconds older than what is scraped.
+  local priced(week=0) = q.ofWeek(
+    function(offset)
+      '(' + summed('handrail_ended_calls_total')(offset) + ' - on (agent) ' +
+      summed('handrail_calls_without_cost_total')(offset) + ')',
+    week
+  );
   local share(part, whole) = part + '\n/ on (agent)\n(' + whole + ' > 0)';
   local change(now, before) = '(' + now + ')\n/ on (agent)\n((' + before + ') > 0)\n- 1';
   local quantile(of) =

@@ -38,7 +38,7 @@ function(config)
     ),
     number(
       'Firing alerts',
-      "Alerts of all severities that fire now, those about Handrail itself too; not the watchdog.",
+      'Alerts of all severities that fire now, those about Handrail itself too; not the watchdog.',
       'count(' + q.firing() + ') or vector(0)',
       'No answer',
       [[null, colors.ok], [1, colors.warning]]

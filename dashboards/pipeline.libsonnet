@@ -252,7 +252,7 @@ function(config)
     'Whether Handrail itself sees, delivers and keeps what it promises.',
     [
       d.row('At a glance', figures),
-      d.row('What it sees', [sources] ),
+      d.row('What it sees', [sources]),
       d.row('Reading', seeing),
       d.row('What it relies on', [keys, drills]),
       d.row('What it delivers', delivering),

@@ -116,14 +116,14 @@ local target(expr) = { datasource: datasource, editorMode: 'code', expr: expr };
     local override(column) = {
       matcher: { id: 'byName', options: column.name },
       properties: [
-        { id: pair[1], value: column[pair[0]] }
-        for pair in [['unit', 'unit'], ['decimals', 'decimals'], ['width', 'custom.width'], ['links', 'links'], ['noValue', 'noValue']]
-        if has(column, pair[0])
-      ] + (if has(column, 'texts') then [{ id: 'mappings', value: $.texts(column.texts) }] else []) +
-      (if has(column, 'steps') then [{ id: 'thresholds', value: $.steps(column.steps) }] else []) +
-      (if has(column, 'texts') || has(column, 'steps') then [
-         { id: 'custom.cellOptions', value: { type: if has(column, 'texts') then 'color-background' else 'color-text' } },
-       ] else []),
+                    { id: pair[1], value: column[pair[0]] }
+                    for pair in [['unit', 'unit'], ['decimals', 'decimals'], ['width', 'custom.width'], ['links', 'links'], ['noValue', 'noValue']]
+                    if has(column, pair[0])
+                  ] + (if has(column, 'texts') then [{ id: 'mappings', value: $.texts(column.texts) }] else []) +
+                  (if has(column, 'steps') then [{ id: 'thresholds', value: $.steps(column.steps) }] else []) +
+                  (if has(column, 'texts') || has(column, 'steps') then [
+                     { id: 'custom.cellOptions', value: { type: if has(column, 'texts') then 'color-background' else 'color-text' } },
+                   ] else []),
     };
     panel('table', size, title, description, [$.rows(column.query) for column in values], noValue) {
       fieldConfig+: {

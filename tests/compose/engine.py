@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
@@ -88,10 +87,10 @@ class Engine:
         self.stop()
         raise NoEngine(f"dockerd does not start: {log.read_text(errors='replace')[-400:]}")
 
-    def stop(self, number: int = signal.SIGTERM) -> None:
-        """Ends the engine; with SIGTERM its containers too, with SIGKILL they are left behind as after a crash."""
+    def stop(self) -> None:
+        """Ends the engine, and with it its containers."""
         if self._process is not None:
-            self._process.send_signal(number)
+            self._process.terminate()
             self._process.wait(timeout=90)
             self._process = None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import signal
 import subprocess
 import sys
 
@@ -44,7 +43,7 @@ def test_a_second_up_changes_nothing_and_says_so(line):
 
 def test_the_drill_passes_in_containers(line):
     """All of it: two at a time, as each scenario has an agent of its own."""
-    scenarios = (["token-jump"], ["slow-calls", "error-rate", "fallback"])
+    scenarios = (["token-jump"], ["slow-calls", "error-rate", "model-timeout"])
     running = []
     for names in scenarios:
         only = [word for name in names for word in ("--only", name)]
@@ -72,7 +71,8 @@ def test_what_is_killed_comes_back_and_nothing_is_lost(line):
             lambda before=restarts: all(line.container(name).restarts == before[name] + 1 for name in before),
         )
         line.until_healthy()
-    line.nothing_lost(incidents)
+        # Before the next fault: an alert that lasts a minute is not to meet two of them.
+        line.nothing_lost([incident])
 
 
 def test_what_freezes_and_thaws_goes_on_and_nothing_is_lost(line):
@@ -84,8 +84,8 @@ def test_what_freezes_and_thaws_goes_on_and_nothing_is_lost(line):
         line.happen(incident)
         with line.frozen(*fault):
             line.pass_time(BREAK_S)
-    line.until_healthy()
-    line.nothing_lost(incidents)
+        line.until_healthy()
+        line.nothing_lost([incident])
 
 
 def test_a_network_that_is_cut_and_mended_loses_nothing(line):
@@ -97,41 +97,40 @@ def test_a_network_that_is_cut_and_mended_loses_nothing(line):
         line.happen(incident)
         with line.unplugged(name):
             line.pass_time(BREAK_S)
-    line.until_healthy()
-    line.nothing_lost(incidents)
+        line.until_healthy()
+        line.nothing_lost([incident])
 
 
 def test_volumes_that_are_full_and_freed_lose_nothing(line):
     """The exporter's and the receiver's at once, with two incidents under way."""
-    folders = {name: line.make_small(name, "/data", "24m") for name in ("exporter", "receiver")}
-    line.until_healthy()
-    before, meanwhile = line.agents(["full-before", "full-meanwhile"])
-    line.say("fill the volumes of exporter and receiver")
-    line.happen(before)
-    for name, folder in folders.items():
-        line.compose.feed(name, "dd if=/dev/zero of=/data/filler bs=64k 2>/dev/null || true", b"", timeout_s=60)
-        assert shutil.disk_usage(folder).free == 0
-    line.happen(meanwhile)
-    line.pass_time(BREAK_S)
-    for folder in folders.values():
-        (folder / "filler").unlink()
-    line.until_healthy()
-    line.nothing_lost([before, meanwhile])
+    with line.small("exporter", "/data", "24m") as ledger, line.small("receiver", "/data", "24m") as inbox:
+        line.until_healthy()
+        before, meanwhile = line.agents(["full-before", "full-meanwhile"])
+        line.say("fill the volumes of exporter and receiver")
+        line.happen(before)
+        for name, folder in (("exporter", ledger), ("receiver", inbox)):
+            line.compose.feed(name, "dd if=/dev/zero of=/data/filler bs=64k 2>/dev/null || true", b"", timeout_s=60)
+            assert shutil.disk_usage(folder).free == 0
+        line.happen(meanwhile)
+        line.pass_time(BREAK_S)
+        for folder in (ledger, inbox):
+            (folder / "filler").unlink()
+        line.until_healthy()
+        line.nothing_lost([before, meanwhile])
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_the_engine_starts_everything_again(line, engine, how):
-    """Stopped or killed: containers come back by themselves with all that they had counted and decided."""
+def test_an_engine_that_starts_again_brings_everything_back(line, engine):
+    """Containers come back by themselves with all that they had counted and decided."""
     # The simulated n8n forgets its agents with its container, all but the demo's.
     total = 'sum(handrail_calls_total{agent="invoice-summary"})'
     line.until("calls are counted", lambda: line.probes.value(total))
     counted = line.probes.value(total)
-    line.say(f"{signal.Signals(how).name} to the engine")
-    engine.stop(how)
+    line.say("stop the engine and start it")
+    engine.stop()
     engine.start()
     line.until_healthy()
     line.until("it counts on from what it had", lambda: (line.probes.value(total) or 0) > counted)
-    assert line.probes.value('sum(resets(handrail_calls_total{agent="invoice-summary"}[30m]))') == 0
+    assert line.probes.value('sum(resets(handrail_calls_total{agent="invoice-summary"}[10m]))') == 0
     line.compose.feed("receiver", "python -m cli audit verify", b"", timeout_s=60)
     assert line.command("stack", "status", "--state", str(line.state)).returncode == 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from itertools import groupby
 
 WIDTH, HEIGHT = 120, 24
 
@@ -17,15 +17,16 @@ def path(values: Sequence[float | None], *, least_top: float) -> str:
     if not known:
         return ""
     top, across = max(*known, least_top), WIDTH / max(1, len(values) - 1)
-    points = [
-        None if value is None else (round(index * across), HEIGHT - 1 - round((HEIGHT - 2) * max(value, 0) / top))
-        for index, value in enumerate(values)
-    ]
-    steps = [f"M{now[0]} {now[1]}h0" if now else "" for now in points[:1]]
-    for before, now in pairwise(points):
-        if now is not None:
-            steps.append(f"L{now[0]} {now[1]}" if before else f"M{now[0]} {now[1]}h0")
-    return "".join(steps)
+    drawn = ""
+    for gap, group in groupby(enumerate(values), key=lambda each: each[1] is None):
+        if not gap:
+            points = [
+                f"{round(index * across)} {HEIGHT - 1 - round((HEIGHT - 2) * max(value or 0.0, 0.0) / top)}"
+                for index, value in group
+            ]
+            # A single point is a line of no length, which round ends make a dot.
+            drawn += "M" + " ".join(points) + ("h0" if len(points) == 1 else "")
+    return drawn
 
 
 def words(values: Sequence[float | None], unit: Callable[[float], str]) -> str:

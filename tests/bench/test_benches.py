@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench import ingest, scrape, storm, webhook_ack
+from bench import console, ingest, scrape, storm, webhook_ack
 from bench.measure import Row
 
 
@@ -21,6 +21,11 @@ def test_a_scrape_has_as_many_series_as_what_it_is_compared_with() -> None:
     """Both sides render the same."""
     (row,) = scrape.rows((3,))
     assert row.value > 0
+
+
+def test_the_console_shows_every_agent_that_is_measured() -> None:
+    """A page that left some out would be small and fast."""
+    assert [row.value > 1 for row in console.rows(30)] == [True, True, True]
 
 
 @pytest.mark.parametrize(("value", "verdict"), [(2.4, "OK"), (2.5, "OK"), (2.51, "MISSED")])

@@ -139,7 +139,7 @@ def test_the_chart_is_drawn_and_said(console):
     page = console.open("/?agent=support-bot")
     drawn = "[...document.querySelectorAll('canvas')].map((each) => each.toDataURL().length)"
     page.wait_for_function(f"{drawn}.length === 2 && {drawn}.every((length) => length > 10_000)")
-    page.locator("canvas").first.hover()
+    page.locator(".u-over").first.hover()
     expect(page.locator(".u-value").nth(1)).to_have_text(re.compile(r"^\d"))
     said = page.get_by_role("img", name="95th percentile").first.get_attribute("aria-label")
     assert "Mean, s: " in said

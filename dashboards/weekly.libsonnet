@@ -33,7 +33,7 @@ function(config)
   local figure(title, description, query, noValue, more) =
     p.stat([4, 4], title, description, p.now(query), noValue, { unit: 'short', decimals: 0 } + more);
   local over(expr) = 'sum(' + expr + ')';
-  local firingSteps = '[7d:5m]';
+  local firingSteps = '[7d:1m]';
 
   local figures = [
     figure('Calls', 'Calls of all chosen agents that ended in these seven days.', over(calls()), 'No calls in these days', {}),
@@ -97,7 +97,7 @@ function(config)
       },
       {
         name: 'Critical for',
-        query: '300 * sum by (agent) (count_over_time(max by (agent, alertname) (' + q.firing('severity="critical",agent!=""') + ')' +
+        query: '60 * sum by (agent) (count_over_time(max by (agent, alertname) (' + q.firing('severity="critical",agent!=""') + ')' +
                firingSteps + ')) or 0 * ' + q.best('agent', q.known),
         unit: 'dtdurations',
         steps: [[null, colors.ok], [1, colors.broken]],
@@ -155,13 +155,13 @@ function(config)
     p.table(
       [12, 9],
       'Alerts of these days',
-      'How long each alert fired, of all chosen agents together, to five minutes.',
+      'How long each alert fired, of all chosen agents together, to the minute.',
       [
         { name: 'Alert', label: 'alertname', links: [d.toRunbook(config, '${__data.fields.Alert}')] },
         { name: 'Severity', label: 'severity' },
         {
           name: 'Fired for',
-          query: '300 * sum by (alertname, severity) (count_over_time(max by (alertname, severity, agent, source) (' +
+          query: '60 * sum by (alertname, severity) (count_over_time(max by (alertname, severity, agent, source) (' +
                  q.firing() + ')' + firingSteps + '))',
           unit: 'dtdurations',
         },

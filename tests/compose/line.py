@@ -152,7 +152,9 @@ class Line:
     def frozen(self, *services: str) -> Iterator[None]:
         """Paused: it holds its connections and answers nothing."""
         names = self._names(services)
-        docker.run("pause", *names)
+        for name in names:
+            # runc gives up on a busy process of an old cgroup now and then, and says so.
+            self.until(f"{name} is frozen", lambda one=name: docker.run("pause", one), within_s=20)
         try:
             yield
         finally:

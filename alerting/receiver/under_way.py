@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
+
+# Senders that are answered send their next at once: so long may it take to come, and still belong to the same rush.
+QUIET_S = 0.02
 
 
 class UnderWay:
@@ -11,10 +15,12 @@ class UnderWay:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._count = 0
+        self._entered = 0
 
     def __enter__(self) -> None:
         with self._changed:
             self._count += 1
+            self._entered += 1
 
     def __exit__(self, *_: object) -> None:
         with self._changed:
@@ -23,6 +29,14 @@ class UnderWay:
                 self._changed.notify_all()
 
     def wait_over(self, at_most_s: float) -> None:
-        """Until nothing is under way, or for so long."""
+        """Until nothing has been under way for QUIET_S, or for `at_most_s`."""
+        ends = time.monotonic() + at_most_s
         with self._changed:
-            self._changed.wait_for(lambda: not self._count, at_most_s)
+            while (left := ends - time.monotonic()) > 0:
+                if self._count:
+                    self._changed.wait(left)
+                    continue
+                entered = self._entered
+                self._changed.wait(min(QUIET_S, left))
+                if self._entered == entered:
+                    return

@@ -10,11 +10,12 @@ from click.testing import CliRunner
 from cli.main import main
 
 EXAMPLE = Path(__file__).parents[2] / "handrail.example.yaml"
-PLAIN = {"rules/handrail.yml", "alertmanager.yml", "prometheus.yml"}
+DASHBOARDS = {f"dashboards/{name}.json" for name in ("overview", "agent", "pipeline", "weekly")}
+PLAIN = {"rules/handrail.yml", "alertmanager.yml", "prometheus.yml"} | DASHBOARDS
 FILES = {
     "prometheus": PLAIN,
-    "kubernetes": {"prometheusrules.yaml", "alertmanagerconfig.yaml", "scrapeconfigs.yaml"},
-    "mimir": {"rules.yaml", "alertmanager.yaml.tmpl"},
+    "kubernetes": {"prometheusrules.yaml", "alertmanagerconfig.yaml", "scrapeconfigs.yaml", "dashboards.yaml"},
+    "mimir": {"rules.yaml", "alertmanager.yaml.tmpl"} | DASHBOARDS,
 }
 
 

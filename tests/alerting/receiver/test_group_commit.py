@@ -187,7 +187,7 @@ def test_whoever_is_not_said_to_be_stored_is_told_so():
 
 
 def test_who_has_time_waits_for_what_is_under_way_but_never_for_long():
-    """Until the last of them ends, or the time is over; at once when there is none."""
+    """Until nothing has come for a moment after the last of them ended, or the time is over."""
     taking, waited = UnderWay(), threading.Event()
     taking.wait_over(3600)
 

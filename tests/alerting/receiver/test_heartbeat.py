@@ -14,9 +14,11 @@ import pytest
 import uvicorn
 import yaml
 from fastapi import FastAPI
+from sqlalchemy import Engine, func, select
 
 from alerting.receiver.app import Loop, assemble
 from alerting.receiver.heartbeat import Heart
+from alerting.receiver.schema import inbox
 from alerting.render import SecretFiles, render
 from drill.simulators.wire import Response, Router, answer, serve, text_response
 from handrail import logs
@@ -193,12 +195,14 @@ def test_the_beat_follows_a_real_alertmanager(own_alertmanager: Path, tmp_path: 
                 until(lambda before=before: keep_alive(client, at) and service_outside.beats > before, "a beat")
             # Prometheus is gone: what it posted last ends by itself.
             until(lambda: not client.get(f"{at}/api/v2/alerts").json(), "the end of the alert")
+            until(lambda: all_decided(receiver.engine), "the decision on what it told until then")
             last = intake.heartbeats.last
             # What begins and ends after that takes two looks of Alertmanager, and the watchdog would come at either.
             for ended in (False, True):
                 taken = accepted(client, port)
                 client.post(f"{at}/api/v2/alerts", json=[alert(OTHER, "later", ended=ended)]).raise_for_status()
                 until(lambda taken=taken: accepted(client, port) > taken, "another notification")
+                until(lambda: all_decided(receiver.engine), "the decision on it")
             assert intake.heartbeats.last == last
         receiver.engine.dispose()
 
@@ -222,6 +226,12 @@ def accepted(client: HttpClient, port: int) -> float:
     """How many notifications the receiver took."""
     lines = client.get(f"http://127.0.0.1:{port}/metrics").text.splitlines()
     return next(float(line.split()[-1]) for line in lines if 'notifications_total{outcome="accepted"}' in line)
+
+
+def all_decided(engine: Engine) -> bool:
+    """Is nothing left in the inbox?"""
+    with engine.connect() as connection:
+        return connection.scalar(select(func.count()).where(inbox.c.processed_at.is_(None))) == 0
 
 
 @contextmanager

@@ -111,7 +111,6 @@ def test_nothing_is_lost_or_doubled_however_often_the_receiver_is_killed(
 
 
 @contextmanager
-@contextmanager
 def sending(senders: list[Sender], forks: Forks) -> Iterator[None]:
     """They send meanwhile; the receiver that is started last answers whoever still waits, and goes on."""
     for sender in senders:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ import pytest
 from handrail.http import HttpClient, build_client, read_json
 from handrail.ports import Ports
 from handrail.settings import load
+from tests.alerting.conftest import find, version
 from tests.alerting.dashboards.boards import EVERYTHING, Query, every_query
 
 pytestmark = [pytest.mark.slow, pytest.mark.tools]
@@ -42,6 +45,10 @@ EMPTY = {
 }
 
 
+# There is no history of them.
+NAMES = ("nobody", r"a \"quoted\" agent", "מוקד 😀", "\u202eevil")
+# The drill's last numbers are there when all was scraped once more, and a rate when it was so twice.
+SCRAPED_WITHIN_S = 90
 PORTS = ("control", "n8n", "cloudflare", "llm", "jira", "slack", "prometheus", "alertmanager", "exporter", "receiver")
 
 
@@ -57,8 +64,12 @@ def is_free(port: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def prometheus(promtool: Path, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpClient]:
+def prometheus(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpClient]:
     """The Prometheus of a stack, after all scenarios of the drill; a week of history was planted for one of them."""
+    if not (found := find(("promtool",))):
+        pytest.skip("no promtool found: name its folder in HANDRAIL_TOOLS, or run make up once")
+    # A stack and a drill take minutes: that older ones take every query as well is test_queries.
+    promtool = max(found, key=lambda program: [int(part) for part in re.findall(r"\d+", version(program))])
     state, offset = tmp_path_factory.mktemp("state"), str(free_offset())
     for name in ("bin", "bin-3"):
         if (root / ".handrail" / name).is_dir():
@@ -94,14 +105,13 @@ def answer(client: HttpClient, query: Query, chosen: dict[str, str] | None = Non
 
 
 def test_every_query_has_data_or_a_reason_to_have_none(prometheus: HttpClient) -> None:
-    """What an operator sees the day the stack was started."""
-    empty = [query.where for query in every_query() if not answer(prometheus, query)]
-    unexpected = [where for where in empty if where.removeprefix("Handrail: ") not in EMPTY]
-    assert unexpected == []
-
-
-@pytest.mark.parametrize("agent", ["nobody", r"a \"quoted\" agent", "מוקד 😀", "\u202eevil"])
-def test_an_agent_of_any_name_is_asked_for_without_an_error(prometheus: HttpClient, agent: str) -> None:
-    """One that there is no history of shows nothing, and breaks nothing."""
+    """What an operator sees the day the stack was started. An agent of any name breaks nothing."""
     for query in every_query():
-        answer(prometheus, query, chosen=EVERYTHING | {"agent": agent})
+        for agent in NAMES:
+            answer(prometheus, query, chosen=EVERYTHING | {"agent": agent})
+    waited = [query for query in every_query() if query.where.removeprefix("Handrail: ") not in EMPTY]
+    deadline = time.monotonic() + SCRAPED_WITHIN_S
+    while empty := [query for query in waited if not answer(prometheus, query)]:
+        assert time.monotonic() < deadline, [query.where for query in empty]
+        threading.Event().wait(1)
+        waited = empty

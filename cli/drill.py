@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from cli import in_containers
 from cli.configuration import config_option, load_or_exit
 from drill.probes import Addresses, ProbeFailed, Probes, planting
 from drill.report import ConsoleProgress, print_verdict, write_journal
@@ -21,7 +19,9 @@ from handrail.clock import SystemClock
 from handrail.http import build_client
 from handrail.ports import Ports
 from handrail.settings import Settings
-from stack.runtime import recall
+from stack import in_containers
+from stack.docker import DockerFailed
+from stack.runtime import Chosen, recall
 from stack.tools import find
 
 
@@ -65,8 +65,15 @@ def drill(config: Path, only: tuple[str, ...], port_offset: int, state: Path) ->
 def _history(state: Path) -> Callable[[Path], None]:
     chosen = recall(state)
     if chosen is not None and chosen.runtime == "docker":
-        return partial(in_containers.plant_history, state, chosen)
+        return lambda openmetrics: _plant(state, chosen, openmetrics)
     return planting(find("promtool", state=state), state / "prometheus")
+
+
+def _plant(state: Path, chosen: Chosen, openmetrics: Path) -> None:
+    try:
+        in_containers.plant_history(state, chosen, openmetrics)
+    except DockerFailed as error:
+        raise ProbeFailed(f"promtool could not write history: {error}") from error
 
 
 def _tell_the_receiver(probes: Probes, drill_id: str, verdicts: Sequence[Verdict], console: Console) -> None:

@@ -1,6 +1,6 @@
 """`handrail stack`: start, stop and look at everything; what `make up`, `make down`, `make status` and so on run.
 
-Where Docker runs the parts, `cli.in_containers` does what is done here for processes.
+What runs the parts is `stack.native` or, in containers, `stack.in_containers`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import TypeVar
 import click
 from rich.console import Console
 
-from cli import in_containers
 from cli.check import check
 from cli.configuration import load_or_exit
 from handrail import __version__, logs
@@ -23,7 +22,7 @@ from handrail.clock import Clock, SystemClock
 from handrail.http import build_client
 from handrail.ports import Ports
 from handrail.secret import SecretError
-from stack import docker, native, runtime, sbom, simulated, status, tools
+from stack import docker, in_containers, native, runtime, sbom, simulated, status, tools
 from stack.docker import DockerFailed
 from stack.files import exclusive
 from stack.health import HealthWait, Unhealthy
@@ -106,10 +105,10 @@ def up(
             asked,
             last=None if wanted.ports else runtime.recall(state),
             measured_natively=wanted.measured_natively,
-            why_not=lambda: in_containers.why_not(wanted),
+            why_not=lambda: in_containers.why_not(wanted, say=click.echo),
         )
         if choice.runtime == "docker":
-            started = in_containers.up(wanted, clock=clock)
+            started = in_containers.up(wanted, clock=clock, say=click.echo)
         else:
             click.echo(f"Processes of this machine, no containers: {choice.reason}.")
             started = _up_natively(wanted, clock)

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from cli.in_containers import IMAGE
 from stack import docker, mounts
+from stack.in_containers import IMAGE
 from tests.compose.line import OURS, ROOT
 
 pytestmark = pytest.mark.compose

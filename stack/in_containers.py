@@ -1,4 +1,4 @@
-"""`handrail stack` in containers: what `up`, `down`, `status`, `logs` and the drill do where Docker runs the parts."""
+"""Starts, stops and looks at the whole stack in containers, as stack.native does with processes of this machine."""
 
 from __future__ import annotations
 
@@ -9,17 +9,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import click
 import yaml
 
-from drill.probes import ProbeFailed
 from handrail import __version__
 from handrail.clock import Clock
 from handrail.ports import Ports
 from handrail.settings import Settings
 from stack import docker, mounts, native, status
 from stack.containers import GRAFANA_PORT, environment, obstacles
-from stack.docker import Compose, Container, DockerFailed
+from stack.docker import Compose, Container, DockerFailed, Say
 from stack.plan import Folders, Part, Plan, Programs, parts, reachable
 from stack.runtime import Chosen, recall, remember
 
@@ -49,7 +47,7 @@ class Wanted:
         return self.ports is None and url.startswith("sqlite:///") and Path(url.removeprefix("sqlite:///")).exists()
 
 
-def why_not(wanted: Wanted) -> str | None:
+def why_not(wanted: Wanted, *, say: Say) -> str | None:
     """Why this cannot run in containers here; None if it can, and then every image is on this machine."""
     if reason := docker.why_no_engine():
         return reason
@@ -60,34 +58,34 @@ def why_not(wanted: Wanted) -> str | None:
     try:
         for service, image in docker.services(simulated=wanted.ports is not None).items():
             if image is not None and service != "grafana":
-                docker.fetch(image, say=click.echo)
+                docker.fetch(image, say=say)
         docker.build(IMAGE)
     except DockerFailed as error:
         return f"not all images are to be had ({error})"
     return None
 
 
-def _without() -> tuple[str, ...]:
+def _without(say: Say) -> tuple[str, ...]:
     image = docker.services(simulated=False)["grafana"]
     try:
-        docker.fetch(str(image), say=click.echo)
+        docker.fetch(str(image), say=say)
     except DockerFailed as error:
-        click.echo(f"Without Grafana, whose image is not to be had ({error}).")
+        say(f"Without Grafana, whose image is not to be had ({error}).")
         return ("grafana",)
     return ()
 
 
-def up(wanted: Wanted, *, clock: Clock) -> bool:
+def up(wanted: Wanted, *, clock: Clock, say: Say) -> bool:
     """Everything runs in containers and is healthy; False if it did already. The images are there: see `why_not`."""
     state = wanted.state
     native.make_tokens(wanted.settings, state)
-    without = _without()
+    without = _without(say)
     grafana = None if without else f"127.0.0.1:{GRAFANA_PORT + (wanted.ports.offset if wanted.ports else 0)}"
     digest = _written(wanted, grafana)
     compose = Compose(wanted.project, mounts.env_file(state))
     running = compose.containers()
     if grafana is not None:
-        _make_password(state)
+        _make_password(state, say)
     if running and all(one.healthy and one.configuration == digest for one in running):
         return False
     if not running:
@@ -138,10 +136,10 @@ def _ports_in_use(state: Path) -> Iterator[str]:
         yield from (address for one in containers(state, chosen) for address in one.addresses)
 
 
-def _make_password(state: Path) -> None:
+def _make_password(state: Path, say: Say) -> None:
     if (password := mounts.grafana_password(state)) is not None:
-        click.echo(f"Grafana's user is admin, its password {password}")
-        click.echo(f"It is shown this once, and kept in {state / 'secrets' / 'grafana_admin_password'}.")
+        say(f"Grafana's user is admin, its password {password}")
+        say(f"It is shown this once, and kept in {state / 'secrets' / 'grafana_admin_password'}.")
 
 
 def grafana_url(state: Path) -> str | None:
@@ -206,14 +204,11 @@ def log_lines(state: Path, chosen: Chosen, service: str, lines: int) -> Sequence
 
 
 def plant_history(state: Path, chosen: Chosen, openmetrics: Path) -> None:
-    """As the drill does it natively, with the promtool of Prometheus' own container; ProbeFailed if it cannot."""
+    """Write what this file holds into Prometheus' past, with the promtool of its own container; DockerFailed if not."""
     # promtool maps the file into memory, which a pipe is not.
     script = (
         "cat >/prometheus/past.om && promtool tsdb create-blocks-from openmetrics /prometheus/past.om /prometheus; "
         "code=$?; rm -f /prometheus/past.om; exit $code"
     )
     compose = Compose(chosen.project, mounts.env_file(state))
-    try:
-        compose.feed("prometheus", script, openmetrics.read_bytes(), timeout_s=_HISTORY_S)
-    except DockerFailed as error:
-        raise ProbeFailed(f"promtool could not write history: {error}") from error
+    compose.feed("prometheus", script, openmetrics.read_bytes(), timeout_s=_HISTORY_S)

@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Engine, func, select
@@ -30,6 +29,7 @@ from alerting.receiver.jira.tickets import JiraTickets
 from alerting.receiver.schema import inbox, outbox
 from alerting.receiver.text import paragraph
 from alerting.receiver.ticket_port import Draft, Identity
+from drill.simulators.fast_clock import FastClock
 from handrail import logs
 from handrail.clock import Clock
 from handrail.database import open_to_read
@@ -52,28 +52,11 @@ receiver:
 """
 
 
-class _Clock:
-    """The machine's, `speed` times as fast since it was made."""
-
-    def __init__(self, speed: float) -> None:
-        self._began = time.time()
-        self._speed = speed
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self._began + (time.time() - self._began) * self._speed, UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic() * self._speed
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds / self._speed)
-
-
 def main() -> None:
     """Serve until SIGTERM."""
     config, speed, *kind = sys.argv[1:]
     logs.configure(sys.stderr)
-    settings, clock = load(Path(config)), _Clock(float(speed))
+    settings, clock = load(Path(config)), FastClock(time.time(), float(speed))
     if kind:
         Inbox.accept = {"unstored": _forget, "synchronous": _in_the_request(settings, clock)}[kind[0]]  # type: ignore[method-assign, assignment]
     app.serve(app.assembled(settings, clock), settings)

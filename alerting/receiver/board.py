@@ -23,6 +23,7 @@ SHOWN_ALERTS = 100
 SHOWN_IN_FULL = 25
 SHOWN_AUDIT = 15
 SHOWN_OPERATIONS = 10
+SHOWN_TICKETS = 100
 _SEVERITIES = {"critical": 0, "warning": 1, "info": 2}
 
 
@@ -45,14 +46,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """An alert that fires. `incident` has its ticket, once the receiver was told."""
+    """An alert that fires, or that the receiver was told of; `incident` has its ticket, once it was told."""
 
-    alertname: str
-    severity: str
-    agent: str | None
-    since: datetime | None
-    summary: str
-    description: str
+    alert: FiringAlert
     incident: Mapping[str, Any] | None
 
 
@@ -67,7 +63,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """All of it. `problems` say what is missing; `rest` are the agents that need nobody."""
+    """All of it. `problems` say what is missing; `rest` are the agents that need nobody.
+
+    Of tickets and hand-offs the newest are listed; `open_tickets` and `open_handoffs` count all.
+    """
 
     at: datetime
     problems: tuple[str, ...]
@@ -77,6 +76,8 @@ class Board:
     rest: tuple[Row, ...]
     tickets: tuple[dict[str, Any], ...]
     handoffs: tuple[dict[str, Any], ...]
+    open_tickets: int
+    open_handoffs: int
     drills: tuple[LastDrill, ...]
     events: tuple[Event, ...]
 
@@ -119,8 +120,10 @@ class Boards:
             alarms_left_out=max(0, len(alarms) - SHOWN_ALERTS),
             needing=tuple(needing),
             rest=tuple(row for row in rows if row.agent.name not in shown),
-            tickets=tuple(row for row in view.incidents if row["alertname"] != HANDOFF),
-            handoffs=tuple(row for row in view.incidents if row["alertname"] == HANDOFF),
+            tickets=tuple(row for row in view.incidents if row["alertname"] != HANDOFF)[:SHOWN_TICKETS],
+            handoffs=tuple(row for row in view.incidents if row["alertname"] == HANDOFF)[:SHOWN_TICKETS],
+            open_tickets=view.open_tickets,
+            open_handoffs=view.open_handoffs,
             drills=tuple(self._drill_log.last()),
             events=self._events(None),
         )
@@ -141,7 +144,7 @@ class Boards:
             at=self._clock.now(),
             problems=problems,
             row=_row(agent, trends),
-            alarms=tuple(_readable(alarm) for alarm in _alarms(view) if alarm.agent == name),
+            alarms=tuple(_readable(alarm) for alarm in _alarms(view) if alarm.alert.agent == name),
             tickets=agent.incidents,
             detail=detail,
             operations=tuple(kills.of_agent(self._engine, name, limit=SHOWN_OPERATIONS)),
@@ -183,17 +186,13 @@ def _alarms(view: View) -> list[Alarm]:
     if view.problem:
         told = [row for row in view.incidents if row["alertname"] != HANDOFF]
         return [_told(row) for row in told]
-    alarms = [_fires(alert, open_.get((alert.alertname, alert.agent))) for alert in view.firing]
-    return sorted(alarms, key=lambda alarm: (_SEVERITIES.get(alarm.severity, 1), -_moment(alarm.since)))
-
-
-def _fires(alert: FiringAlert, incident: Mapping[str, Any] | None) -> Alarm:
-    return Alarm(alert.alertname, alert.severity, alert.agent, alert.since, alert.summary, alert.description, incident)
+    alarms = [Alarm(alert, open_.get((alert.alertname, alert.agent))) for alert in view.firing]
+    return sorted(alarms, key=lambda one: (_SEVERITIES.get(one.alert.severity, 1), -_moment(one.alert.since)))
 
 
 def _told(row: Mapping[str, Any]) -> Alarm:
     since = datetime.fromisoformat(row["opened_at"])
-    return Alarm(row["alertname"], "", row["agent"], since, row["summary"], "", row)
+    return Alarm(FiringAlert(row["alertname"], "", row["agent"], since, row["summary"], ""), row)
 
 
 def _moment(at: datetime | None) -> float:
@@ -202,8 +201,8 @@ def _moment(at: datetime | None) -> float:
 
 def _readable(alarm: Alarm) -> Alarm:
     """Its words may repeat what a model wrote."""
-    summary, description = redact(clean(alarm.summary)), redact(clean(alarm.description))
-    return replace(alarm, summary=summary, description=description)
+    summary, description = redact(clean(alarm.alert.summary)), redact(clean(alarm.alert.description))
+    return replace(alarm, alert=replace(alarm.alert, summary=summary, description=description))
 
 
 def _said(entry: Entry) -> str:

@@ -11,7 +11,13 @@ from alerting.receiver.reports import Reporter
 from alerting.receiver.text import paragraph
 from handrail.database import take_turns
 
-_QUIET = decide.Heartbeat | decide.Repeat
+# In the audit log, which people read; what changes nothing is not in it.
+_SAID: dict[type[decide.Action], str] = {
+    decide.OpenIncident: "incident opened",
+    decide.Change: "incident changed",
+    decide.Resolve: "incident ended",
+    decide.SwitchOff: "switch-off decided",
+}
 
 
 class Effects:
@@ -33,12 +39,12 @@ class Effects:
         for action in decision.actions:
             incident_id = self._act(connection, action, told, incident_id, now, decision)
         if decision.reason.verdict not in ("repeat", "heartbeat") and (decision.actions or decision.alerts):
-            names = [type(action).__name__ for action in decision.actions if not isinstance(action, _QUIET)]
+            said = [_SAID[type(action)] for action in decision.actions if type(action) in _SAID]
             audit.append(
                 connection,
                 now,
                 actor=actor,
-                action=", ".join(names) or decision.reason.verdict,
+                action=", ".join(said) or decision.reason.verdict,
                 subject=f"incident/{incident_id}"
                 if incident_id is not None
                 else f"alert/{told.notification.alertname}",

@@ -17,7 +17,8 @@ from handrail.database import reading
 from handrail.quantities import format_duration, format_ratio
 from handrail.settings import Settings
 
-SHOWN_INCIDENTS = 100
+# Newest first; each holds its ticket's text, so that many more would take their time.
+READ_INCIDENTS = 1_000
 # What a hand-off's incident is called, beside those of alerts.
 HANDOFF = "Handoff"
 
@@ -58,12 +59,17 @@ class AgentView:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The overview. `problem` says why numbers are missing; then nothing is known of what fires either."""
+    """The overview. `problem` says why numbers are missing; then nothing is known of what fires either.
+
+    `open_tickets` and `open_handoffs` count all that are open, of which `incidents` are the newest.
+    """
 
     agents: tuple[AgentView, ...]
     incidents: tuple[dict[str, Any], ...]
     problem: str | None
-    firing: tuple[FiringAlert, ...] = ()
+    firing: tuple[FiringAlert, ...]
+    open_tickets: int
+    open_handoffs: int
 
 
 class Overview:
@@ -91,6 +97,7 @@ class Overview:
         except Unavailable as error:
             problem = str(error)
         fires, open_ = defaultdict[str, list[FiringAlert]](list), self._open_incidents()
+        counted = self._counted()
         for alert in firing:
             if alert.agent:
                 fires[alert.agent].append(alert)
@@ -112,7 +119,9 @@ class Overview:
         ]
         rank = {"breach": 0, "off": 1, "unknown": 2, "ok": 3}
         agents.sort(key=lambda agent: (rank[agent.state], agent.name))
-        return View(tuple(agents), tuple(open_), problem, tuple(firing))
+        handed_over = counted.get(HANDOFF, 0)
+        open_tickets = sum(counted.values()) - handed_over
+        return View(tuple(agents), tuple(open_), problem, tuple(firing), open_tickets, handed_over)
 
     def _agent(
         self,
@@ -163,11 +172,17 @@ class Overview:
             ),
         )
 
+    def _counted(self) -> dict[str, int]:
+        """How many incidents of each name are open."""
+        query = select(incidents.c.alertname, func.count()).where(incidents.c.state == "firing")
+        with reading(self._engine).connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(query.group_by(incidents.c.alertname))}
+
     def _open_incidents(self) -> list[dict[str, Any]]:
         query = select(incidents).where(incidents.c.state == "firing").order_by(incidents.c.opened_at.desc())
         jira = self._settings.tickets.jira
         with reading(self._engine).connect() as connection:
-            rows = connection.execute(query.limit(SHOWN_INCIDENTS)).all()
+            rows = connection.execute(query.limit(READ_INCIDENTS)).all()
             counted = select(handoffs.c.incident_id, func.count()).group_by(handoffs.c.incident_id)
             ids = [row.id for row in rows if row.alertname == HANDOFF]
             handed_over = {row[0]: row[1] for row in connection.execute(counted.where(handoffs.c.incident_id.in_(ids)))}

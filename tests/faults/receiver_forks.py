@@ -22,9 +22,9 @@ from sqlalchemy import Engine, event
 from sqlalchemy.pool import Pool
 
 from alerting.receiver import app
+from drill.simulators.fast_clock import FastClock
 from handrail import database, logs
 from handrail.settings import Settings, load
-from tests.faults.fast_clock import FastClock
 
 
 def die_before(statement: int) -> None:

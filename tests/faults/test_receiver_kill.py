@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from drill.simulators.fast_clock import FastClock
 from drill.simulators.jira import JiraSimulator
 from drill.simulators.wire import serve
 from handrail.database import open_to_read
 from handrail.http import build_client
-from tests.faults.fast_clock import FastClock
 from tests.faults.processes import free_port
 from tests.faults.receiver_forks import Forks, alive, kill
 from tests.faults.receiver_oracle import (

@@ -20,11 +20,11 @@ import pytest
 from sqlalchemy import Engine, text
 
 from alerting.receiver.schema import outbox
+from drill.simulators.fast_clock import FastClock
 from drill.simulators.jira import JiraSimulator
 from drill.simulators.wire import serve
 from handrail.database import create_engine
 from handrail.http import build_client
-from tests.faults.fast_clock import FastClock
 from tests.faults.processes import free_port
 from tests.faults.receiver_forks import Forks, alive, asleep, kill
 from tests.faults.receiver_oracle import (

@@ -14,6 +14,8 @@ from alerting.receiver.api.answers import Agent, Agents, Enabled, Incidents, err
 from alerting.receiver.api.parts import Parts
 from alerting.receiver.overview import AgentView
 
+MOST_INCIDENTS = 100
+
 
 def routes(app: FastAPI, parts: Parts) -> None:
     """Mount the paths of agents."""
@@ -25,7 +27,7 @@ def routes(app: FastAPI, parts: Parts) -> None:
 
     @app.get("/v1/incidents", tags=["agents"], summary="Open incidents", response_model=Incidents, responses=errors())
     def list_incidents() -> object:
-        return {"incidents": parts.overview.read().incidents}
+        return {"incidents": parts.overview.read().incidents[:MOST_INCIDENTS]}
 
     @app.get("/v1/agents/{agent}", tags=["agents"], summary="One agent", response_model=Agent, responses=errors(404))
     def get_agent(agent: str) -> object:

@@ -153,4 +153,4 @@ def test_every_step_is_in_the_audit_log(bench, notification):
     bench.alert(notification("resolved"))
     bench.drain()
     actions = [row.action for row in bench.rows(audit)]
-    assert actions == ["OpenIncident", "Resolve", "ticket opened", "ticket closed", "ticket completed"]
+    assert actions == ["incident opened", "incident ended", "ticket opened", "ticket closed", "ticket completed"]

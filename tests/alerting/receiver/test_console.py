@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from markupsafe import escape
 
+from alerting.receiver import board
 from alerting.receiver.schema import audit, kills
 from drill.simulators.prometheus import WatchedAgent
 
@@ -126,6 +127,27 @@ def test_without_prometheus_the_rest_is_there_and_nothing_is_made_up(console, no
     assert "Not known right now." in one
     assert 'name="reason"' in one, "it can be switched off all the same"
     assert console.client.get("/?agent=nobody").status_code == 404
+
+
+def test_an_agent_of_which_nothing_is_known_is_no_good_news(console):
+    """While sources are down nothing fires yet; the headline says of how many agents it says nothing."""
+    console.prometheus.alerts.clear()
+    console.prometheus.agents = {}
+    headline = part(console.client.get("/").text, "summary")
+    assert 'class="summary unsure"' in headline
+    assert "No alert is firing · 0 of 2 agents need somebody · 2 not known" in headline
+
+
+def test_all_tickets_are_counted_though_the_newest_are_listed(console, notification, monkeypatch):
+    """Whoever reads the headline knows how many there are."""
+    monkeypatch.setattr(board, "SHOWN_TICKETS", 2)
+    for agent in ("invoice", "support-bot", "found-by-itself"):
+        console.alert(notification(agent=agent))
+    console.drain()
+    page = console.client.get("/").text
+    assert "3 tickets, 0 hand-offs open" in part(page, "summary")
+    assert part(page, "tickets").count("<li>") == 2
+    assert "And 1 older." in part(page, "tickets")
 
 
 def test_history_alone_may_be_missing(console):

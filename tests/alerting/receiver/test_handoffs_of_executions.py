@@ -5,16 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 
-import httpx
 import pytest
 
 from exporter.calls import Call, ToolUse, Transcript
-from exporter.handoffs.sender import HandoffSender
-from exporter.ledger import Ledger
-from handrail.database import create_engine
-from handrail.http import build_client
-from handrail.logs import get_logger
 from handrail.settings import parse
+from tests.alerting.receiver.exporter_beside import exporter_beside
 from tests.exporter.making import SOURCE, batch, call
 
 CONFIG = """
@@ -29,27 +24,16 @@ UNSURE = {"agent": "invoice", "execution": "4711", "url": URL, "model": "m-1", "
 @pytest.fixture
 def hand_over(bench, clock, tmp_path) -> Iterator[Callable[[Call], None]]:
     """Counts a call, and sends what is to be handed over of it."""
+    settings = parse(CONFIG.format(secrets=tmp_path / "secrets"))
+    with exporter_beside(bench, settings, clock, tmp_path) as (ledger, sender):
 
-    def forward(request: httpx.Request) -> httpx.Response:
-        answer = bench.client.post(request.url.path, content=request.content, headers=dict(request.headers))
-        return httpx.Response(answer.status_code, content=answer.content)
+        def send(found: Call) -> None:
+            ledger.commit(SOURCE, batch(found))
+            while sender.send_one():
+                pass
+            assert ledger.snapshot().pending_handoffs == 0
 
-    def connect():
-        client = build_client(base_url="http://receiver.test", transport=httpx.MockTransport(forward))
-        return client, bench.settings.receiver.handoff_token
-
-    engine = create_engine(f"sqlite:///{tmp_path}/ledger.sqlite")
-    ledger = Ledger(engine, parse(CONFIG.format(secrets=tmp_path / "secrets")), clock)
-    sender = HandoffSender(ledger.handoffs, connect, clock, get_logger("handoffs"))
-
-    def send(found: Call) -> None:
-        ledger.commit(SOURCE, batch(found))
-        while sender.send_one():
-            pass
-        assert ledger.snapshot().pending_handoffs == 0
-
-    yield send
-    engine.dispose()
+        yield send
 
 
 @pytest.mark.parametrize("first", ["nobody", "exporter", "workflow"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -13,10 +12,8 @@ from exporter.handoffs.sender import HandoffSender
 from exporter.ledger import Ledger
 from exporter.metrics import LedgerCollector
 from exporter.sources.n8n_execution import Origin, calls_of
-from handrail.database import create_engine
-from handrail.http import build_client
-from handrail.logs import get_logger
 from handrail.settings import parse
+from tests.alerting.receiver.exporter_beside import exporter_beside
 from tests.alerting.receiver.leaks import assert_nothing_leaked, chunks, files_of, leaks
 from tests.exporter.making import batch
 from tests.exporter.n8n_made import asked, execution, items, run, used
@@ -50,19 +47,8 @@ def spoilt(number: int, piece: str) -> dict[str, object]:
 @pytest.fixture
 def exporter(bench, clock, tmp_path) -> Iterator[tuple[Ledger, HandoffSender]]:
     """A ledger, and a sender that hands over to the bench."""
-
-    def forward(request: httpx.Request) -> httpx.Response:
-        answer = bench.client.post(request.url.path, content=request.content, headers=dict(request.headers))
-        return httpx.Response(answer.status_code, content=answer.content)
-
-    def connect():
-        client = build_client(base_url="http://receiver.test", transport=httpx.MockTransport(forward))
-        return client, bench.settings.receiver.handoff_token
-
-    engine = create_engine(f"sqlite:///{tmp_path}/ledger.sqlite")
-    ledger = Ledger(engine, parse(CONFIG), clock)
-    yield ledger, HandoffSender(ledger.handoffs, connect, clock, get_logger("handoffs"))
-    engine.dispose()
+    with exporter_beside(bench, parse(CONFIG), clock, tmp_path) as beside:
+        yield beside
 
 
 def test_nothing_of_an_execution_gets_anywhere(bench, log, exporter, tmp_path):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
+
+from handrail.clock import SystemClock
 
 
 class FastClock:
@@ -12,12 +13,13 @@ class FastClock:
     def __init__(self, began: float, speed: float) -> None:
         self._began = began
         self._speed = speed
+        self._machine = SystemClock()
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(self._began + (time.time() - self._began) * self._speed, UTC)
+        return datetime.fromtimestamp(self._began + (self._machine.now().timestamp() - self._began) * self._speed, UTC)
 
     def monotonic(self) -> float:
-        return time.monotonic() * self._speed
+        return self._machine.monotonic() * self._speed
 
     def sleep(self, seconds: float) -> None:
-        time.sleep(seconds / self._speed)
+        self._machine.sleep(seconds / self._speed)

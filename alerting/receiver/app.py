@@ -14,14 +14,15 @@ from alerting.receiver import audit, flags, incidents, kills, outbox, server, we
 from alerting.receiver.anchors import Anchors
 from alerting.receiver.api.access import Access
 from alerting.receiver.api.parts import Parts
-from alerting.receiver.board import Boards
+from alerting.receiver.console.board import Boards
+from alerting.receiver.console.history import History
+from alerting.receiver.console.sessions import Sessions
 from alerting.receiver.decide import Policy
 from alerting.receiver.drills import DrillLog
 from alerting.receiver.effects import Effects
 from alerting.receiver.firing import Alertmanagers
 from alerting.receiver.handoffs import HandoffDesk, taken
 from alerting.receiver.heartbeat import Heart
-from alerting.receiver.history import History
 from alerting.receiver.inbox import Heartbeats, Inbox, Intake
 from alerting.receiver.jira.tickets import JiraTickets, say_missing_fields
 from alerting.receiver.kills import KillOperator
@@ -36,7 +37,6 @@ from alerting.receiver.reports import Reporter
 from alerting.receiver.retention import Retention
 from alerting.receiver.schema import MIGRATIONS
 from alerting.receiver.server import Renewal
-from alerting.receiver.sessions import Sessions
 from alerting.receiver.situation import SituationReader
 from alerting.receiver.switches import Switch
 from alerting.receiver.switches.env_file import EnvFile

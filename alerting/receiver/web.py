@@ -7,14 +7,14 @@ from typing import Any, cast
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from alerting.receiver import assets, console, pages, signing_in
 from alerting.receiver.api import agents, alerts, drills, failures, handoffs, health, openapi, switching
 from alerting.receiver.api.headers import SafeHeaders
 from alerting.receiver.api.parts import Parts
-from alerting.receiver.console import Console
-from alerting.receiver.page import Page
-from alerting.receiver.pages import Pages
-from alerting.receiver.signing_in import SigningIn
+from alerting.receiver.console import assets, console, pages, signing_in
+from alerting.receiver.console.console import Console
+from alerting.receiver.console.page import Page
+from alerting.receiver.console.pages import Pages
+from alerting.receiver.console.signing_in import SigningIn
 from handrail import __version__
 
 

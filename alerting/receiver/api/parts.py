@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from alerting.receiver.api.access import Access
-from alerting.receiver.board import Boards
+from alerting.receiver.console.board import Boards
+from alerting.receiver.console.sessions import Sessions
 from alerting.receiver.drills import DrillLog
 from alerting.receiver.handoffs import HandoffDesk
 from alerting.receiver.inbox import Inbox
 from alerting.receiver.metrics import ReceiverMetrics
 from alerting.receiver.overview import Overview
-from alerting.receiver.sessions import Sessions
 from handrail.clock import Clock
 from handrail.logs import Logger, LogOnce
 from handrail.settings import Settings

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 from markupsafe import escape
 
-from alerting.receiver import board
+from alerting.receiver.console import board
 from alerting.receiver.schema import audit, kills
 from drill.simulators.prometheus import WatchedAgent
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from alerting.receiver.assets import STATIC
+from alerting.receiver.console.assets import STATIC
 from drill.simulators.prometheus import WatchedAgent
 
 

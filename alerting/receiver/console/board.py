@@ -10,10 +10,11 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from alerting.receiver import audit, kills, sparkline
+from alerting.receiver import audit, kills
 from alerting.receiver.audit_chain import Entry
+from alerting.receiver.console import sparkline
+from alerting.receiver.console.history import Detail, History, Trend
 from alerting.receiver.drills import DrillLog, LastDrill
-from alerting.receiver.history import Detail, History, Trend
 from alerting.receiver.observed import FiringAlert, Unavailable
 from alerting.receiver.overview import HANDOFF, AgentView, Overview, View
 from handrail.clock import Clock

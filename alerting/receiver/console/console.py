@@ -12,10 +12,10 @@ from alerting.receiver import kills
 from alerting.receiver.api.access import Refused
 from alerting.receiver.api.parts import Parts
 from alerting.receiver.api.switching import switch_agent
-from alerting.receiver.forms import Form, read_form
-from alerting.receiver.page import Page
-from alerting.receiver.sessions import Session
-from alerting.receiver.signing_in import SigningIn
+from alerting.receiver.console.forms import Form, read_form
+from alerting.receiver.console.page import Page
+from alerting.receiver.console.sessions import Session
+from alerting.receiver.console.signing_in import SigningIn
 
 
 class Console:

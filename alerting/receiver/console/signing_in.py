@@ -15,9 +15,9 @@ from alerting.receiver.api.access import Refused
 from alerting.receiver.api.origin import is_over_tls
 from alerting.receiver.api.parts import Parts
 from alerting.receiver.api.switching import MAX_NAME
-from alerting.receiver.forms import Form, read_form
-from alerting.receiver.page import Page
-from alerting.receiver.sessions import LASTS_S, Session
+from alerting.receiver.console.forms import Form, read_form
+from alerting.receiver.console.page import Page
+from alerting.receiver.console.sessions import LASTS_S, Session
 from handrail.redact import clean
 
 COOKIE = "handrail_session"

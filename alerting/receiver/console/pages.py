@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from alerting.receiver import incidents
 from alerting.receiver.api.access import Refused
 from alerting.receiver.api.parts import Parts
-from alerting.receiver.page import Page
+from alerting.receiver.console.page import Page
 from alerting.runbook import RUNBOOK, section_of
 from handrail.database import reading
 

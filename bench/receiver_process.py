@@ -15,13 +15,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Engine, func, select
+from starlette.concurrency import run_in_threadpool
 
 from alerting.receiver import app
 from alerting.receiver.inbox import Inbox
@@ -62,21 +63,24 @@ def main() -> None:
     app.serve(app.assembled(settings, clock), settings)
 
 
-def _forget(_: Inbox, body: bytes) -> None:
+async def _forget(_: Inbox, body: bytes) -> None:
     """Nothing."""
 
 
-def _in_the_request(settings: Settings, clock: Clock) -> Callable[[Inbox, bytes], None]:
+def _in_the_request(settings: Settings, clock: Clock) -> Callable[[Inbox, bytes], Awaitable[None]]:
     """One call to Jira for each notification. A real one has to search first, and takes longer."""
     assert settings.tickets.jira is not None
     tickets = JiraTickets(settings.tickets.jira, clock)
 
-    def create(_: Inbox, body: bytes) -> None:
+    def create(body: bytes) -> None:
         told = json.loads(body)
         document = (paragraph(json.dumps(told["alerts"])),)
         tickets.create(Draft(Identity("0" * 16, 1), told["groupLabels"]["alertname"], document, labels=()))
 
-    return create
+    async def in_a_thread(_: Inbox, body: bytes) -> None:
+        await run_in_threadpool(create, body)
+
+    return in_a_thread
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,27 @@
-"""What several threads want to write at one moment is one transaction, and each returns only when it is on disk.
+"""What arrives at about the same time is one transaction, and each is told only when it is on disk.
 
 A transaction waits for the disk and for its turn to write. One for each request would be most of what a request costs,
-and requests would stand in line for it; so those that come while one is under way share the next.
+and requests would stand in line for it. Those that wait are told by their event loop, without a thread for each.
 """
 
 from __future__ import annotations
 
-import threading
+import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
 
 # Why each item is not on disk, in their order; None for one that is.
-Outcomes = Sequence[Exception | None]
+Outcomes = Sequence[BaseException | None]
+
+# A request that has reached the socket is here after so many rounds of the loop. Whoever is alone waits no longer.
+_QUIET_ROUNDS = 3
+# As long as more arrive they are waited for, up to this: a group that is written late holds up all that are in it.
+_GATHER_S = 0.02
 
 
 class NotWritten(Exception):
@@ -22,10 +29,11 @@ class NotWritten(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class _Waiting(Generic[T]):
-    item: T
-    done: bool = False
-    error: Exception | None = None
+class _Line(Generic[T]):
+    """Those of one event loop that wait, and the task that has them written."""
+
+    waiting: list[tuple[T, asyncio.Future[None]]] = field(default_factory=list)
+    writer: asyncio.Task[None] | None = None
 
 
 class GroupCommit(Generic[T]):
@@ -33,33 +41,50 @@ class GroupCommit(Generic[T]):
 
     def __init__(self, write: Callable[[Sequence[T]], Outcomes]) -> None:
         self._write = write
-        self._changed = threading.Condition()
-        self._waiting: list[_Waiting[T]] = []
-        self._writing = False
+        self._thread = ThreadPoolExecutor(1, "group-commit")
+        self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, _Line[T]] = WeakKeyDictionary()
 
-    def __call__(self, item: T) -> None:
+    async def __call__(self, item: T) -> None:
         """Return when the item is on disk; raise why it is not."""
-        mine = _Waiting(item)
-        with self._changed:
-            self._waiting.append(mine)
-            while self._writing and not mine.done:
-                self._changed.wait()
-            if not mine.done:
-                self._writing = True
-                group, self._waiting = self._waiting, []
-        if not mine.done:
-            self._lead(group)
-        if mine.error is not None:
-            raise mine.error
+        loop = asyncio.get_running_loop()
+        line = self._lines.setdefault(loop, _Line())
+        told = loop.create_future()
+        line.waiting.append((item, told))
+        if line.writer is None:
+            line.writer = loop.create_task(self._write_all(line))
+        await told
 
-    def _lead(self, group: list[_Waiting[T]]) -> None:
-        """Whoever finds that nobody writes does so for all who wait, itself among them."""
-        outcomes: Outcomes = [NotWritten("the transaction was given up")] * len(group)
+    async def _write_all(self, line: _Line[T]) -> None:
+        """Group after group, until nobody waits."""
+        loop = asyncio.get_running_loop()
         try:
-            outcomes = self._write([each.item for each in group])
+            while line.waiting:
+                await _gathered(line)
+                group, line.waiting = line.waiting, []
+                written = loop.run_in_executor(self._thread, self._write, [item for item, _ in group])
+                (outcomes,) = await asyncio.gather(written, return_exceptions=True)
+                if isinstance(outcomes, BaseException):
+                    outcomes = [outcomes, *[NotWritten("the transaction was given up")] * (len(group) - 1)]
+                for (_, told), error in zip(group, outcomes, strict=True):
+                    _tell(told, error)
         finally:
-            with self._changed:
-                for each, error in zip(group, outcomes, strict=True):
-                    each.error, each.done = error, True
-                self._writing = False
-                self._changed.notify_all()
+            line.writer = None
+
+
+async def _gathered(line: _Line[T]) -> None:
+    """Until nobody else joins."""
+    clock = asyncio.get_running_loop().time
+    ends, quiet = clock() + _GATHER_S, 0
+    while quiet < _QUIET_ROUNDS and clock() < ends:
+        before = len(line.waiting)
+        await asyncio.sleep(0)
+        quiet = quiet + 1 if len(line.waiting) == before else 0
+
+
+def _tell(told: asyncio.Future[None], error: BaseException | None) -> None:
+    if told.done():  # whoever waited was cancelled
+        return
+    if error is None:
+        told.set_result(None)
+    else:
+        told.set_exception(error)

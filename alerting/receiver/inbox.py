@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, func, insert, select, update
-from sqlalchemy.exc import DataError, OperationalError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, ScalarSelect, Select, bindparam, func, insert, select, update
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
+from alerting.receiver.by_size import by_size
 from alerting.receiver.decide import Reason
 from alerting.receiver.effects import Effects
 from alerting.receiver.group_commit import GroupCommit
@@ -53,15 +54,18 @@ class Inbox:
         self._taking = UnderWay()
         self.arrived = threading.Event()
 
-    def accept(self, body: bytes) -> None:
+    async def accept(self, body: bytes) -> None:
         """Commit the notification. After an exception it is not stored and must not be acknowledged.
 
         Full, NotWritten and an SQLAlchemyError mean that it may be sent again.
         """
         with self._taking:
-            # Equal labels stay equal, so that an incident stays the same one.
-            kept = json.dumps(self._redact.within(json.loads(body)), ensure_ascii=False)
-            self._commit({"received_at": self._clock.now().timestamp(), "body": kept})
+            kept = await by_size(self._kept, body)
+            await self._commit({"received_at": self._clock.now().timestamp(), "body": kept})
+
+    def _kept(self, body: bytes) -> str:
+        # Equal labels stay equal, so that an incident stays the same one.
+        return json.dumps(self._redact.within(json.loads(body)), ensure_ascii=False)
 
     def give_way(self, at_most_s: float) -> float:
         """Let those that are being taken go first, unless the inbox fills up; how many seconds that took."""
@@ -71,16 +75,22 @@ class Inbox:
         self._taking.wait_over(at_most_s)
         return self._clock.monotonic() - began
 
-    def _write(self, rows: Sequence[Row]) -> list[Exception | None]:
-        """Store as many as there is room for. A database that does not answer is the same for all of them."""
+    def _write(self, rows: Sequence[Row]) -> list[BaseException | None]:
+        """Store as many as there is room for; one by one when a value is refused, so that only its own is not stored.
+
+        A database that does not answer is the same for all of them.
+        """
         try:
             with self._engine.begin() as connection:
                 self._room = room = _room(connection)
-                outcomes = _insert(connection, rows[:room])
+                if taken := rows[:room]:
+                    connection.execute(insert(inbox), taken)
+        except (DataError, IntegrityError, ValueError) as error:
+            return [error] if len(rows) == 1 else [outcome for row in rows for outcome in self._write([row])]
         except SQLAlchemyError as error:
             return [error] * len(rows)
         self.arrived.set()
-        return [*outcomes, *(Full("too many wait already") for _ in rows[room:])]
+        return [*[None] * len(taken), *(Full("too many wait already") for _ in rows[room:])]
 
     def quarantine(self, body: bytes, reason: str) -> None:
         """Keep what could not be understood, cut to a bounded size."""
@@ -95,33 +105,24 @@ class Inbox:
             return self._redact(body.decode("utf-8", "replace").replace("\\n", "\n").replace('\\"', '"'))
 
 
-def _insert(connection: Connection, rows: Sequence[Row]) -> list[Exception | None]:
-    """Together; one by one when a value is refused, so that only the notification that holds it is not stored."""
-    if not rows:
-        return []
-    try:
-        with connection.begin_nested():
-            connection.execute(insert(inbox), rows)
-    except OperationalError:
-        raise
-    except (SQLAlchemyError, ValueError) as error:
-        return [error] if len(rows) == 1 else [outcome for row in rows for outcome in _insert(connection, [row])]
-    return [None] * len(rows)
+def _limited(query: Select[tuple[int]], most: str) -> ScalarSelect[int]:
+    return select(func.count()).select_from(query.limit(bindparam(most)).subquery()).scalar_subquery()
+
+
+# With the lanes the index finds them; without, it would be read from end to end, a week of done work included.
+_TO_DELIVER = outbox.c.lane.in_(LANES) & outbox.c.state.in_(("ready", "leased"))
+# Made once: to make it takes longer than to ask it.
+_WAITING = select(
+    _limited(select(inbox.c.id).where(inbox.c.processed_at.is_(None)), "most_waiting"),
+    _limited(select(outbox.c.id).where(_TO_DELIVER), "most_undelivered"),
+)
 
 
 def _room(connection: Connection) -> int:
     """How many more notifications may be taken."""
-    undecided = select(inbox.c.id).where(inbox.c.processed_at.is_(None)).limit(MOST_WAITING)
-    # With the lanes the index finds them; without, it would be read from end to end, a week of done work included.
-    to_deliver = outbox.c.lane.in_(LANES) & outbox.c.state.in_(("ready", "leased"))
-    undelivered = select(outbox.c.id).where(to_deliver).limit(MOST_UNDELIVERED)
-    if _count(connection, undelivered) >= MOST_UNDELIVERED:
-        return 0
-    return MOST_WAITING - _count(connection, undecided)
-
-
-def _count(connection: Connection, query: Select[tuple[int]]) -> int:
-    return connection.scalar(select(func.count()).select_from(query.subquery())) or 0
+    most = {"most_waiting": MOST_WAITING, "most_undelivered": MOST_UNDELIVERED}
+    undecided, undelivered = connection.execute(_WAITING, most).one()
+    return 0 if undelivered >= MOST_UNDELIVERED else MOST_WAITING - undecided
 
 
 def _quarantine(connection: Connection, body: str, reason: str, now: float) -> None:

@@ -13,6 +13,7 @@ from alerting.receiver.api.bodies import json_body
 from alerting.receiver.api.body import read_body
 from alerting.receiver.api.parts import Parts
 from alerting.receiver.bodies import Malformed
+from alerting.receiver.by_size import by_size
 from alerting.receiver.group_commit import NotWritten
 from alerting.receiver.inbox import Full
 from alerting.receiver.payload import Notification
@@ -40,7 +41,7 @@ def routes(app: FastAPI, parts: Parts) -> None:
             parts.metrics.notification(_OUTCOMES.get(error.status, "malformed"))
             raise
         try:
-            await run_in_threadpool(_store, parts, body)
+            await _store(parts, body)
         except (SQLAlchemyError, Full, NotWritten) as error:
             parts.metrics.notification("unavailable")
             parts.log_once.failed("inbox", type(error).__name__)
@@ -49,12 +50,12 @@ def routes(app: FastAPI, parts: Parts) -> None:
         return Status(status="accepted")
 
 
-def _store(parts: Parts, body: bytes) -> None:
+async def _store(parts: Parts, body: bytes) -> None:
     try:
-        payload.parse(body)
+        await by_size(payload.parse, body)
     except Malformed as error:
-        parts.inbox.quarantine(body, str(error))
+        await run_in_threadpool(parts.inbox.quarantine, body, str(error))
         parts.metrics.notification("malformed")
         raise Refused(400, f"not a notification of Alertmanager's webhook version 4: {error}") from error
-    parts.inbox.accept(body)
+    await parts.inbox.accept(body)
     parts.metrics.notification("accepted")

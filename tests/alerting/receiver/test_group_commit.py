@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from alerting.receiver import inbox as inbox_module
 from alerting.receiver.group_commit import GroupCommit, NotWritten
@@ -62,26 +63,22 @@ def refuse(bench, word: str) -> None:
             )
 
 
-def outcome(task: Callable[[], None]) -> type[Exception] | None:
-    try:
-        task()
-    except (SQLAlchemyError, Full, NotWritten, RuntimeError) as error:
-        return type(error)
-    return None
+async def outcomes(box: Inbox, bodies: list[str]) -> list[type[BaseException] | None]:
+    """What each is told."""
+    sent = (box.accept(json.dumps({"said": body}).encode()) for body in bodies)
+    told = await asyncio.gather(*sent, return_exceptions=True)
+    return [None if each is None else type(each) for each in told]
 
 
-def together(bench, bodies: list[str]) -> list[type[Exception] | None]:
-    """They arrive while somebody else writes, so that all but the first share a transaction. What each is told."""
+def together(bench, bodies: list[str]) -> list[type[BaseException] | None]:
+    """They arrive while somebody else writes. What each is told."""
     redactor = Counting(b"key")
     box = Inbox(bench.receiver.engine, bench.clock, redactor)
-    with ThreadPoolExecutor(max(1, len(bodies))) as pool:
+    with ThreadPoolExecutor(1) as pool:
         with writing(bench):
-            tasks = [
-                pool.submit(outcome, lambda body=body: box.accept(json.dumps({"said": body}).encode()))
-                for body in bodies
-            ]
+            told = pool.submit(asyncio.run, outcomes(box, bodies))
             eventually(lambda: redactor.seen == len(bodies))
-        return [task.result(timeout=30) for task in tasks]
+        return told.result(timeout=30)
 
 
 def kept(bench) -> list[str]:
@@ -147,43 +144,129 @@ def test_no_more_are_taken_than_may_wait(bench, monkeypatch):
     assert together(bench, ["late"]) == [Full]
 
 
+class Writer:
+    """Writes nothing, and says in which groups it was asked to; not before `go_on` is set."""
+
+    def __init__(self) -> None:
+        self.groups: list[list[int]] = []
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, items):
+        self.groups.append(list(items))
+        self.begun.set()
+        assert self.go_on.wait(30)
+        return [None] * len(items)
+
+
 def test_a_group_is_what_came_while_another_was_written():
-    """In the order in which they came, by one thread at a time."""
-    groups: list[list[int]] = []
-    begun, go_on = threading.Event(), threading.Event()
+    """In the order in which they came, and nobody is told before."""
+    writer = Writer()
+    commit = GroupCommit(writer)
+
+    async def arrive() -> None:
+        tasks = [asyncio.create_task(commit(0))]
+        await asyncio.to_thread(writer.begun.wait, 30)
+        tasks += [asyncio.create_task(commit(number)) for number in range(1, 5)]
+        await asyncio.sleep(0)
+        assert not any(task.done() for task in tasks)
+        writer.go_on.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(arrive())
+    assert writer.groups == [[0], [1, 2, 3, 4]]
+
+
+def test_those_that_come_one_after_the_other_are_waited_for():
+    """One more in every second round of the loop: they share a transaction."""
+    writer = Writer()
+    writer.go_on.set()
+    commit = GroupCommit(writer)
+
+    async def arrive() -> None:
+        tasks = []
+        for number in range(10):
+            tasks.append(asyncio.create_task(commit(number)))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+
+    asyncio.run(arrive())
+    assert writer.groups == [list(range(10))]
+
+
+def test_a_rush_without_end_is_not_waited_for():
+    """More arrive in every round until the first is told, which it is."""
+    writer = Writer()
+    writer.go_on.set()
+    commit = GroupCommit(writer)
+
+    async def arrive() -> None:
+        tasks = [asyncio.create_task(commit(0))]
+        while not tasks[0].done():
+            tasks.append(asyncio.create_task(commit(len(tasks))))
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+
+    asyncio.run(asyncio.wait_for(arrive(), 30))
+    assert sum(map(len, writer.groups)) > len(writer.groups)
+
+
+def test_who_no_longer_waits_keeps_nobody_from_being_told():
+    """It is written all the same: nobody knows whether its sender hears."""
+    writer = Writer()
+    commit = GroupCommit(writer)
+
+    async def arrive() -> None:
+        gone, stays = (asyncio.create_task(commit(number)) for number in (1, 2))
+        await asyncio.to_thread(writer.begun.wait, 30)
+        gone.cancel()
+        writer.go_on.set()
+        await stays
+        await commit(3)
+
+    asyncio.run(arrive())
+    assert writer.groups == [[1, 2], [3]]
+
+
+def test_several_event_loops_may_write():
+    """One thread writes at a time, whoever asks."""
+    at_once, most, said = 0, 0, []
+    lock = threading.Lock()
 
     def write(items):
-        groups.append(list(items))
-        begun.set()
-        assert go_on.wait(30)
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        said.extend(items)
+        with lock:
+            at_once -= 1
         return [None] * len(items)
 
     commit = GroupCommit(write)
-    with ThreadPoolExecutor(5) as pool:
-        tasks = [pool.submit(commit, 0)]
-        assert begun.wait(30)
-        for number in range(1, 5):
-            tasks.append(pool.submit(commit, number))
-            eventually(lambda number=number: len(commit._waiting) == number)
-        assert not any(task.done() for task in tasks)
-        go_on.set()
-        for task in tasks:
-            task.result(timeout=30)
-    assert groups == [[0], [1, 2, 3, 4]]
+
+    async def several(first: int) -> None:
+        for number in range(first, first + 20):
+            await commit(number)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda first: asyncio.run(several(first)), range(0, 160, 20)))
+    assert sorted(said) == list(range(160))
+    assert most == 1
 
 
 def test_whoever_is_not_said_to_be_stored_is_told_so():
     """A writer that ends in an error nobody foresaw, or tells of each."""
     commit = GroupCommit(lambda items: [ValueError(item) if item == "bad" else None for item in items])
-    commit("good")
+    asyncio.run(commit("good"))
     with pytest.raises(ValueError, match="bad"):
-        commit("bad")
+        asyncio.run(commit("bad"))
 
     def broken(items):
         raise KeyError
 
     with pytest.raises(KeyError):
-        GroupCommit(broken)("any")
+        asyncio.run(GroupCommit(broken)("any"))
 
 
 def test_who_has_time_waits_for_what_is_under_way_but_never_for_long():

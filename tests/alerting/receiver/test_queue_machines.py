@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from collections.abc import Iterator
@@ -218,7 +219,7 @@ class InboxMachine(RuleBasedStateMachine):
     def _tell(self, body: bytes) -> bool:
         """Is it taken? Exactly when there is room for it."""
         try:
-            self.context.inbox.accept(body)
+            asyncio.run(self.context.inbox.accept(body))
         except inbox_module.Full:
             assert self.waiting >= MOST_WAITING
             return False

@@ -11,6 +11,9 @@ from cli.configuration import config_option, load_or_exit
 from handrail.secret import Secret, SecretError
 from handrail.settings import Settings
 
+# The second kind is one that Slack renews by itself, for apps with token rotation.
+_BOT_TOKENS = ("xoxb-", "xoxe.xoxb-")
+
 
 @click.command()
 @config_option
@@ -29,9 +32,13 @@ def check(config: Path) -> None:
 def _unreadable(settings: Settings) -> Iterator[tuple[str, str]]:
     for path, secret in _secrets(settings):
         try:
-            secret.read()
+            value = secret.read()
         except SecretError as error:
             yield path, str(error)
+        else:
+            # A webhook's URL, a signing secret or a user's token lie beside it on Slack's pages.
+            if path.endswith("slack.bot_token") and not value.startswith(_BOT_TOKENS):
+                yield path, f"{secret.where} holds no bot token, which begins with xoxb- (OAuth & Permissions in Slack)"
 
 
 def _secrets(settings: Settings) -> Iterator[tuple[str, Secret]]:

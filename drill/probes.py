@@ -84,6 +84,12 @@ class Probes:
         tickets = self.open_tickets(alertname, agent)
         return str(tickets[-1]["key"]) if tickets else None
 
+    def slack_link(self, key: str) -> str | None:
+        """Where the ticket's link to its message in Slack leads."""
+        issues = self._json("GET", f"{self._at.world}/jira/issues")
+        found = (issue["links"].get("handrail-slack") for issue in issues if issue["key"] == key)
+        return next((str(link) for link in found if link), None)
+
     def ticket_done(self, key: str) -> bool:
         """Is that ticket closed?"""
         issues = self._json("GET", f"{self._at.world}/jira/issues")

@@ -122,13 +122,14 @@ class Stage:
         self.note(what)
 
     def delivered(self, alertname: str, agent: str) -> str:
-        """Wait for Alertmanager, the Slack message and the one Jira ticket; returns the ticket's key."""
+        """Wait for Alertmanager, the Slack message and the one Jira ticket, which links to it; the ticket's key."""
         self.wait_for("Alertmanager has it", lambda: self.probes.in_alertmanager(alertname, agent), within_s=30)
         self.wait_for("Slack shows it", lambda: self.probes.slack_message(alertname, agent), within_s=60)
         key = self.wait_for("Jira has a ticket", lambda: self.probes.ticket(alertname, agent), within_s=60)
         if (count := len(self.probes.open_tickets(alertname, agent))) != 1:
             raise Missing(f"exactly one open ticket for {agent}: there are {count}")
         self.note(f"ticket {key}, exactly one")
+        self.wait_for("the ticket links to the Slack message", lambda: self.probes.slack_link(key), within_s=60)
         return key
 
     def undo_later(self, what: str, action: Callable[[], object]) -> None:

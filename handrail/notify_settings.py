@@ -101,11 +101,30 @@ MailAddress = Annotated[str, AfterValidator(_mail_address)]
 RepeatInterval = Annotated[PositiveDuration, AfterValidator(_remembered)]
 
 
+def _channel_id(value: str) -> str:
+    # C or G begin channels, D a person's direct messages, where no team is told anything.
+    if not re.fullmatch(r"[CG][A-Z0-9]{7,20}", value):
+        raise ValueError(
+            f"{value!r} is not the id of a channel, such as C0123456789; "
+            "Slack shows it at the end of the channel's details"
+        )
+    return value
+
+
 class Slack(WithSecrets):
-    """The incoming webhook."""
+    """The incoming webhook; with a bot's token and the channel's id, tickets link to what was sent through it."""
 
     webhook_url: Secret
     channel: str | None = None
+    bot_token: Secret | None = None
+    channel_id: Annotated[str, AfterValidator(_channel_id)] | None = None
+    api_url: Url = "https://slack.com/api"
+
+    @model_validator(mode="after")
+    def _knows_where_to_read(self) -> Self:
+        if (self.bot_token is None) != (self.channel_id is None):
+            raise ValueError("bot_token_file and channel_id belong together; give both or neither")
+        return self
 
 
 class Email(WithSecrets):
@@ -203,6 +222,8 @@ class Notify(Model):
         """Every secret as its path below `notify`, a short name for it, and the secret."""
         if self.slack:
             yield "slack.webhook_url", "slack", self.slack.webhook_url
+            if self.slack.bot_token:
+                yield "slack.bot_token", "slack-bot", self.slack.bot_token
         if self.email and self.email.password:
             yield "email.password", "email", self.email.password
         if self.webhook and self.webhook.token:
@@ -212,3 +233,5 @@ class Notify(Model):
         for name, owner in self.owners.items():
             if owner.slack:
                 yield f"owners.{name}.slack.webhook_url", f"slack/{name}", owner.slack.webhook_url
+                if owner.slack.bot_token:
+                    yield f"owners.{name}.slack.bot_token", f"slack-bot/{name}", owner.slack.bot_token

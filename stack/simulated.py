@@ -18,8 +18,13 @@ _HEADER = """\
 # To watch your own agents, copy handrail.example.yaml to handrail.yaml.
 """
 ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
-# What the simulators accept; they stand in for n8n, Cloudflare and Jira on this machine only.
-_CONSTANT = {"n8n_api_key": "n8n-key", "cloudflare_api_token": "cf-token", "jira_token": "jira-token"}
+# What the simulators accept; they stand in for n8n, Cloudflare, Jira and Slack on this machine only.
+_CONSTANT = {
+    "n8n_api_key": "n8n-key",
+    "cloudflare_api_token": "cf-token",
+    "jira_token": "jira-token",
+    "slack_bot_token": "xoxb-simulated",
+}
 _RANDOM = ("support_bot_handoff_token", "refund_desk_handoff_token")
 _OWN = ("webhook_token", "operator_token", "handoff_token")
 
@@ -79,6 +84,9 @@ def _document(state: Path, ports: Ports) -> Mapping[str, Any]:
             "slack": {
                 "webhook_url_file": str(state / "secrets" / "simulated" / "slack_webhook_url"),
                 "channel": "#ai-incidents",
+                "bot_token_file": str(state / "secrets" / "simulated" / "slack_bot_token"),
+                "channel_id": "C0SIMULATED",
+                "api_url": f"http://127.0.0.1:{ports.slack}/api",
             },
             "group_wait": "1s",
             "group_interval": "10s",

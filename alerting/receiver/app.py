@@ -38,6 +38,7 @@ from alerting.receiver.retention import Retention
 from alerting.receiver.schema import MIGRATIONS
 from alerting.receiver.server import Renewal
 from alerting.receiver.situation import SituationReader
+from alerting.receiver.slack.search import MessageSearch
 from alerting.receiver.switches import Switch
 from alerting.receiver.switches.env_file import EnvFile
 from alerting.receiver.switches.n8n import N8nWorkflow
@@ -102,9 +103,11 @@ def assemble(
 
     lanes = [Lane(outbox.KILLS, operator.handlers, Backoff(0.5, 10), operator.gave_up)]
     if port is not None:
-        records = TicketRecords(engine, clock, metrics.ticket)
+        search = MessageSearch(settings, engine, clock, count=metrics.slack_link, logger=logger)
+        records = TicketRecords(engine, clock, metrics.ticket, also=search.ask)
         desk = _desk(settings, records, port, SituationReader(settings, engine, exporter, redactor))
         lanes.append(Lane(outbox.TICKETS, desk.handlers, Backoff(1, 300), on_lost=desk.lost))
+        lanes += search.lanes(queue)
     workers = {lane.name: Worker(queue, lane, clock=clock, logger=logger, on_lost=metrics.lease_lost) for lane in lanes}
     handoffs = HandoffDesk(engine, clock, scope=scope, reporter=reporter, port=port)
     overview, access = Overview(settings, engine, PrometheusReader(prometheus)), Access(settings, clock)

@@ -17,6 +17,7 @@ from alerting.receiver.reconcile import Finding
 
 _OUTCOMES = ("accepted", "malformed", "unauthorized", "too_large", "limited", "unavailable")
 _TICKETS = ("opened", "adopted", "reopened", "not_reopened", "commented", "closed", "duplicate", "mended")
+_SLACK_LINKS = ("linked", "not_found", "failed", "refused")
 _LOOKS = ("ok", "busy", "unavailable", "garbage")
 _HEARTBEATS = ("sent", "failed")
 _KILLS = ("confirmed", "not_confirmed")
@@ -143,6 +144,9 @@ class ReceiverMetrics:
         self.registry.register(_Tables(tables))
         self._notifications = self._counter("handrail_notifications", "Notifications by outcome.", "outcome", _OUTCOMES)
         self._tickets = self._counter("handrail_tickets", "What was done to tickets.", "action", _TICKETS)
+        self._slack = self._counter(
+            "handrail_slack_links", "Searches for an incident's message in Slack.", "outcome", _SLACK_LINKS
+        )
         self._kills = self._counter("handrail_kill_operations", "Switch operations by outcome.", "state", _KILLS)
         self._heartbeats = self._counter("handrail_heartbeats", "Heartbeats by outcome.", "outcome", _HEARTBEATS)
 
@@ -171,6 +175,10 @@ class ReceiverMetrics:
     def ticket(self, action: str) -> None:
         """Count what was done to a ticket; anything out of the ordinary counts as other."""
         self._tickets.labels(action if action in _TICKETS else "other").inc()
+
+    def slack_link(self, outcome: str) -> None:
+        """Count how a search for a message in Slack ended."""
+        self._slack.labels(outcome).inc()
 
     def kill(self, state: str) -> None:
         """Count the end of a switch operation."""

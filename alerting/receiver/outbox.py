@@ -13,14 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, exists, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, case, exists, func, insert, or_, select, update
 
 from alerting.receiver.schema import outbox
 from handrail.clock import Clock
 from handrail.database import reading, take_turns
 
-TICKETS, KILLS = "tickets", "kills"
-LANES = (TICKETS, KILLS)
+TICKETS, KILLS, SLACK = "tickets", "kills", "slack"
+LANES = (TICKETS, KILLS, SLACK)
 # Longer than any single request to the world outside may take; a handler that makes several renews it in between.
 LEASE_S = 60.0
 
@@ -152,11 +152,19 @@ class Outbox:
             _settle(connection, item, state="dead", lease_until=None, last_error=error)
             also(connection)
 
+    def drop(self, lane: str) -> None:
+        """Nobody serves the lane any more: what waits in it is left undone, and kept like what is done."""
+        waiting = (outbox.c.lane == lane) & outbox.c.state.in_(("ready", "leased"))
+        with self._engine.begin() as connection:
+            connection.execute(update(outbox).where(waiting).values(state="dropped", lease_until=None))
+
     def pending(self) -> dict[str, tuple[int, float]]:
         """Per lane, how many items wait and the age of the oldest in seconds."""
         now = self._clock.now().timestamp()
+        # A look into Slack waits for its time by plan, up to an hour; old is one that is late.
+        since = case((outbox.c.lane == SLACK, outbox.c.run_at), else_=outbox.c.created_at)
         query = (
-            select(outbox.c.lane, func.count(), func.min(outbox.c.created_at))
+            select(outbox.c.lane, func.count(), func.min(since))
             .where(outbox.c.state.in_(("ready", "leased")))
             .group_by(outbox.c.lane)
         )

@@ -81,7 +81,7 @@ outbox = Table(
     "outbox",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("lane", Text, nullable=False),  # tickets | kills
+    Column("lane", Text, nullable=False),  # tickets | kills | slack
     Column("kind", Text, nullable=False),
     Column("subject", Text, nullable=False),  # items of one subject are done in order
     Column("payload", Text, nullable=False),

@@ -11,7 +11,7 @@ from alerting.receiver.outbox import Item
 from alerting.receiver.schema import incidents
 from alerting.receiver.text import Document, paragraph, restore
 from alerting.receiver.ticket_port import Identity
-from alerting.receiver.tickets import enqueue, put_comment, put_mend, put_open
+from alerting.receiver.tickets import enqueue, put_beside, put_comment, put_mend, put_open
 from alerting.receiver.worker import Permanent
 from handrail.clock import Clock
 from handrail.database import reading
@@ -25,12 +25,22 @@ def identity_of(incident: Incident) -> Identity:
 
 
 class TicketRecords:
-    """Reads incidents, and finishes items in the transaction that records what was done. `count` is told what."""
+    """Reads incidents, and finishes items in the transaction that records what was done. `count` is told what.
 
-    def __init__(self, engine: Engine, clock: Clock, count: Callable[[str], None]) -> None:
+    `also` is called in the transaction that gives an incident a ticket to go on in, with the incident and the time.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        count: Callable[[str], None],
+        also: Callable[[Connection, int, float], None] = lambda connection, incident_id, now: None,
+    ) -> None:
         self._engine = engine
         self._clock = clock
         self._count = count
+        self._also = also
 
     def incident(self, item: Item) -> Incident:
         """The incident that the item is about."""
@@ -87,6 +97,8 @@ class TicketRecords:
             if sweep_after_s:
                 payload = {"incident": incident_id, "round": 0}
                 enqueue(connection, "sweep", f"sweep/{key}", payload, now + sweep_after_s)
+            if how != "not reopened":
+                self._also(connection, incident_id, now)
             self._record(connection, item, how, key, **detail)
 
     def put_beside(self, item: Item, key: str, what: dict[str, object]) -> None:
@@ -132,8 +144,7 @@ class TicketRecords:
             self._record(connection, item, what, key, **detail)
 
     def _put_beside(self, connection: Connection, item: Item, key: str, what: dict[str, object]) -> None:
-        payload = {"incident": item.payload["incident"], "ticket": key, **what}
-        enqueue(connection, "beside", f"beside/{key}", payload, self._now())
+        put_beside(connection, item.payload["incident"], key, what, now=self._now())
 
     def _record(self, connection: Connection, item: Item, what: str, key: str, **detail: str) -> None:
         # After everything that was put into the outbox: who takes both locks takes them in this order.

@@ -39,6 +39,11 @@ def put_mend(connection: Connection, incident_id: int, *, now: float, late: str 
     _put(connection, "mend", incident_id, {"late": late} if late else {}, now)
 
 
+def put_beside(connection: Connection, incident_id: int, ticket: str, what: dict[str, object], *, now: float) -> None:
+    """Ask for links, a file or a related ticket to be put beside the ticket, in the caller's transaction."""
+    enqueue(connection, "beside", f"beside/{ticket}", {"incident": incident_id, "ticket": ticket, **what}, now)
+
+
 def _put(connection: Connection, kind: str, incident_id: int, payload: dict[str, object], now: float) -> None:
     # All episodes of an incident are one subject: the old ticket is closed before the next one is opened.
     key = connection.scalar(select(incidents.c.key).where(incidents.c.id == incident_id))

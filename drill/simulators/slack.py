@@ -1,4 +1,4 @@
-"""The simulated Slack: one incoming webhook."""
+"""The simulated Slack: one incoming webhook into one channel, and what an app may ask about that channel."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
+from drill.simulators.slack_channel import Channel
 from drill.simulators.wire import Faults, Request, Response, Router, answer, text_response
 from handrail.clock import Clock
 
@@ -20,8 +21,11 @@ class SlackSimulator:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
+        self.channel = Channel(clock)
         self._router = Router(text_response("no_service", 404))
         self._router.add("POST", WEBHOOK_PATH, self._post)
+        self._router.add("GET", "/api/conversations.history", self.channel.history)
+        self._router.add("GET", "/api/chat.getPermalink", self.channel.permalink)
         self.faults = Faults(lambda status: {"ok": False, "error": f"simulated HTTP {status}"})
         self.messages: list[dict[str, Any]] = []
 
@@ -38,4 +42,5 @@ class SlackSimulator:
             return text_response("too_many_attachments", 400)
         with self._lock:
             self.messages.append(payload | {"received_at": self._clock.now().isoformat()})
+            self.channel.add(payload)
         return text_response("ok")

@@ -251,6 +251,7 @@ class World:
                 "labels": issue.labels,
                 "description": plain_text(issue.description),
                 "comments": [plain_text(comment["body"]) for comment in issue.comments],
+                "links": {link.get("globalId", ""): link["object"]["url"] for link in issue.remote_links},
             }
             for issue in list(self.jira.issues)
         ]

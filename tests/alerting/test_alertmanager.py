@@ -9,9 +9,16 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
+from alerting.receiver.slack.client import SlackClient
+from alerting.receiver.slack.messages import Mark
 from alerting.render import SecretFiles, render
+from drill.simulators.slack import WEBHOOK_PATH
+from drill.simulators.slack_channel import BOT_TOKEN, CHANNEL_ID
 from drill.simulators.slack_reading import read
+from handrail.clock import SystemClock
 from handrail.http import build_client
+from handrail.notify_settings import Slack
+from handrail.secret import Secret
 from handrail.settings import parse
 from tests.alerting.conftest import MINIMAL
 from tests.alerting.running_alertmanager import Live, Outside, alert, outside, started, until
@@ -55,6 +62,27 @@ def test_slack_says_what_broke_since_when_and_what_to_press(live: Live) -> None:
     assert re.fullmatch(rf"Over since {AT}, after \d+s\. It was: night: 3 calls\.", lines[0])
     assert lines[1:] == ["Over is not mended: look for the cause."]
     assert attachment["color"] == "good"
+
+
+def test_its_message_is_found_again_in_slack_by_alert_and_agent(live: Live) -> None:
+    """What the receiver looks for is what the template writes; also of an alert about no agent, and never its end."""
+    url = live.outside.slack_url.replace(WEBHOOK_PATH, "/api")
+    token = Secret(env="BOT", environ={"BOT": BOT_TOKEN})
+    place = Slack(webhook_url=token, bot_token=token, channel_id=CHANNEL_ID, api_url=url)
+    pipeline = {"alertname": "OfNobody", "severity": "critical"}
+    live.post(alert(about("known"), "known: 3 calls."))
+    live.outside.told_slack("[FIRING] AgentSlowCallStreak known (critical)")
+    live.post(alert(about("known"), "known: 3 calls.", ended=True))
+    live.outside.told_slack("[RESOLVED] AgentSlowCallStreak known (critical)")
+    live.post(alert(pipeline, "It does not answer."))
+    live.outside.told_slack("[FIRING] OfNobody (critical)")
+    messages = SlackClient(place, SystemClock()).history(oldest=0, latest=None, cursor=None).messages
+    known = Mark("http://handrail.test", "AgentSlowCallStreak", "known")
+    first = known.earliest(messages)
+    assert first is not None
+    assert known.earliest(message for message in messages if message["ts"] != first) is None
+    assert Mark("http://handrail.test", "OfNobody", None).earliest(messages) is not None
+    assert Mark("http://handrail.test", "AgentSlowCallStreak", None).earliest(messages) is None
 
 
 def test_the_receiver_is_told_with_the_token_when_it_begins_and_ends(live: Live) -> None:

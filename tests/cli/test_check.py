@@ -50,3 +50,17 @@ def test_every_problem_is_listed_with_its_line(tmp_path):
     assert "line 5: agents.0.from.workfow: unknown setting; remove it or mend its spelling" in result.output
     assert "line 5: agents.0.from.workflow: is missing" in result.output
     assert "line 6: slas.default.errors.ratio: 2 has no percent sign; write a percentage such as 2%" in result.output
+
+
+def test_what_is_no_bot_token_is_said_without_showing_it(tmp_path):
+    """The webhook's URL in its place, say; a token that looks like one is taken."""
+    secrets = {"key": "k", "hook": "https://hooks.slack.com/services/T0/B0/s3cret", "bot": "xoxb-1-s3cret"}
+    for name, value in secrets.items():
+        (tmp_path / name).write_text(value)
+    slack = f"webhook_url_file: {tmp_path}/hook, bot_token_file: {tmp_path}/bot, channel_id: C0123456789"
+    text = GOOD.format(key=tmp_path / "key") + f"notify: {{slack: {{{slack}}}}}\n"
+    assert run(tmp_path, text).exit_code == 0
+    result = run(tmp_path, text.replace("/bot,", "/hook,"))
+    assert result.exit_code == 2
+    assert f"notify.slack.bot_token: file {tmp_path}/hook holds no bot token, which begins with xoxb-" in result.output
+    assert "s3cret" not in result.output

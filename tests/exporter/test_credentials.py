@@ -42,11 +42,12 @@ sources:
 agents: [{name: invoices, from: {n8n: main, workflow: Invoices}, kill_switch: SWITCH, handoff_token_env: HANDOFF}]
 tickets: {jira: {url: "http://jira.test", project: OPS, token_file: FOLDER/jira_token,
                  token_issued: 2026-10-01, token_expires: 2027-10-01}}
-notify: {slack: {webhook_url_file: FOLDER/slack_url}}
+notify: {slack: {webhook_url_file: FOLDER/slack_url, bot_token_file: FOLDER/slack_bot, channel_id: C0123456789}}
 receiver: {webhook_token_file: FOLDER/webhook_token, operator_token_file: FOLDER/missing}
 """
+FILES = ("cf_token", "jira_token", "slack_url", "webhook_token", "slack_bot")
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-SECRETS = ("cf-token", "jira-secret", "slack-secret", "webhook-secret", "signature")
+SECRETS = ("cf-token", "jira-secret", "slack-secret", "webhook-secret", "xoxb-secret", "signature")
 
 
 def jwt(**claims: Any) -> str:
@@ -65,7 +66,7 @@ class Bench:
 
     def __init__(self, folder: Path, engine: Engine, clock: Any, key: str, switch: str) -> None:
         self.folder, self.clock = folder, clock
-        for name, text in zip(("cf_token", "jira_token", "slack_url", "webhook_token"), SECRETS, strict=False):
+        for name, text in zip(FILES, SECRETS, strict=False):
             (folder / name).write_text(text)
         self.n8n, self.cloudflare = N8nSimulator(clock, key), CloudflareSimulator(clock)
         self.n8n.add_workflow("Invoices")
@@ -184,6 +185,7 @@ def test_configured_dates_count_where_nobody_tells(bench: Bench) -> None:
     )
     assert bench.value("expiry_timestamp_seconds", "jira") == epoch(datetime(2027, 10, 1, tzinfo=UTC))
     assert bench.value("issued_timestamp_seconds", "slack", basis="file") is not None
+    assert bench.value("issued_timestamp_seconds", "slack-bot", basis="file") is not None
     assert bench.value("issued_timestamp_seconds", "receiver/webhook", basis="file") is not None
     shown = generate_latest(bench.registry).decode()
     assert "receiver/operator" not in shown

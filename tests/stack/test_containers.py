@@ -126,6 +126,7 @@ def test_the_simulated_world_is_reached_by_its_name_wherever_its_ports_are_outsi
     assert held.sources.cloudflare[0].url == "http://world:18102/client/v4"
     assert held.tickets.jira.url == "http://world:18104"
     assert made.value("notify.slack.webhook_url").startswith("http://world:18105/services/")
+    assert held.notify.slack.api_url == "http://world:18105/api"
     assert str(held.agent("support-bot").kill_switch.env_file) == "/switches/support-bot.env"
     assert held.receiver.public_url == "http://127.0.0.1:9196"
 

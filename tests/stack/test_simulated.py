@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from datetime import timedelta
 
+from drill.simulators.slack_channel import BOT_TOKEN, CHANNEL_ID
 from handrail.agent_settings import EnvFileSwitch
 from handrail.ports import Ports
 from handrail.settings import load
@@ -21,6 +22,7 @@ def test_it_loads_and_every_secret_it_names_can_be_read(tmp_path):
     assert settings.tickets.jira.token.read() == "jira-token"
     assert settings.notify.slack is not None
     assert settings.notify.slack.webhook_url.read() == "http://127.0.0.1:18105/services/T000/B000/simulated"
+    assert (settings.notify.slack.bot_token.read(), settings.notify.slack.channel_id) == (BOT_TOKEN, CHANNEL_ID)
     assert settings.slas["default"].latency.hold == timedelta(minutes=1)
     assert settings.slas["default"].tokens.for_ == timedelta(0)
     assert settings.agent("support-bot").handoff_token.read() != settings.agent("refund-desk").handoff_token.read()
@@ -58,7 +60,7 @@ def test_secrets_are_private_and_kept(tmp_path):
     simulated.write(tmp_path, Ports())
     files = [path for path in (tmp_path / "secrets").rglob("*") if path.is_file()]
     before = {path: path.read_text() for path in files}
-    assert len(files) == 9
+    assert len(files) == 10
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
     assert stat.S_IMODE((tmp_path / "secrets").stat().st_mode) == 0o700
     simulated.write(tmp_path, Ports())

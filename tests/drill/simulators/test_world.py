@@ -236,7 +236,7 @@ def test_slack_and_jira_are_shown(world, control):
     assert control.post(url, json={"fields": fields}, auth=("handrail@example.com", "jira-token")).status_code == 201
     shown = control.get("/jira/issues").json()[0]
     expected = {"key": "OPS-1", "summary": "Slow", "status": "To Do", "labels": ["a"], "comments": []}
-    assert shown == expected | {"description": "Slow calls\n"}
+    assert shown == expected | {"description": "Slow calls\n", "links": {}}
 
 
 def test_traffic_switch(world, control):

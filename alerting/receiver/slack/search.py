@@ -101,8 +101,9 @@ class MessageSearch:
         look = _Look(**item.payload)
         with reading(self._engine).connect() as connection:
             incident = connection.execute(select(incidents).where(incidents.c.id == look.incident)).one()
+            goes_on = _goes_on(connection, incident)
         place, now = self._place(incident), self._clock.now().timestamp()
-        if place is None or not incident.ticket_key:
+        if place is None or goes_on or not incident.ticket_key:
             # A ticket that was deleted is replaced by one for which this is asked for anew.
             self._finish(item)
             return
@@ -111,12 +112,12 @@ class MessageSearch:
             look = look if look.read else self._read(client, incident, look)
             link = client.permalink(look.ts) if look.ts is not None else None
         except Trouble as trouble:
-            self._log_once.failed("slack", str(trouble))
+            self._log_once.failed(f"slack/{place.channel_id}", str(trouble))
             if trouble.wait_s is not None and now - item.created_at < PATIENCE_S:
                 raise _later(trouble.wait_s, look) from trouble
             self._look_again(item, incident, look, "failed")
             return
-        self._log_once.succeeded("slack")
+        self._log_once.succeeded(f"slack/{place.channel_id}")
         if look.ts is None:
             self._look_again(item, incident, look, "not_found")
             return
@@ -198,6 +199,13 @@ def _since(connection: Connection, incident: IncidentRow) -> float:
     ended = connection.scalar(select(func.max(incidents.c.resolved_at)).where(before))
     opened_at = float(incident.opened_at)
     return max(min(began or opened_at, opened_at) - CLOCKS_DIFFER_S, ended or 0.0)
+
+
+def _goes_on(connection: Connection, incident: IncidentRow) -> bool:
+    """The ticket is already about a later episode, whose message it leads to."""
+    later = (incidents.c.key == incident.key) & (incidents.c.episode > incident.episode)
+    same_ticket = select(incidents.c.id).where(later, incidents.c.ticket_key == incident.ticket_key).limit(1)
+    return connection.execute(same_ticket).first() is not None
 
 
 def _put(connection: Connection, look: _Look, *, run_at: float) -> None:

@@ -22,11 +22,13 @@ from alerting.receiver.switches import Switch
 from alerting.receiver.switches.env_file import EnvFile
 from drill.simulators.jira import JiraSimulator
 from drill.simulators.prometheus import PrometheusSimulator
+from drill.simulators.slack import SlackSimulator
 from drill.simulators.wire import serve
 from handrail import logs
 from handrail.http import HttpClient, build_client
 from handrail.settings import Settings, parse
 from tests.alerting.receiver.alertmanager_wire import AlertmanagerWire
+from tests.alerting.receiver.in_slack import InSlack
 from tests.postgresql import NewDatabase
 
 CONFIG = """
@@ -233,6 +235,14 @@ def log() -> io.StringIO:
     stream = io.StringIO()
     logs.configure(stream)
     return stream
+
+
+@pytest.fixture
+def slack(bench, clock, tmp_path) -> Iterator[InSlack]:
+    """A Slack that the bench's receiver may read."""
+    simulator = SlackSimulator(clock)
+    with serve(simulator) as server:
+        yield InSlack(bench, simulator, server.url, tmp_path)
 
 
 class Telling:

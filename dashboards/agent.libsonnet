@@ -66,7 +66,7 @@ function(config)
       'Last call ended',
       'When the last call ended, well or badly.',
       '1000 * (' + q.best('agent', q.ofAgent('handrail_last_call_timestamp_seconds')) + ' > 0)',
-      'Never',
+      'No call yet',
       { unit: 'dateTimeFromNow' }
     ),
     figure(

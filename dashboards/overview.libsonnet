@@ -39,14 +39,14 @@ function(config)
     number(
       'Firing alerts',
       'Alerts of all severities that fire now, those about Handrail itself too; not the watchdog.',
-      'count(' + q.firing() + ') or vector(0)',
-      'No answer',
+      'count(' + q.firing() + ') or 0 * count(' + q.watchdog + ')',
+      'No watchdog: the rules are not evaluated',
       [[null, colors.ok], [1, colors.warning]]
     ),
     number(
       'Open tickets',
       'Tickets whose incidents are not over.',
-      'sum(max by (agent) (' + q.scraped('handrail_open_tickets', 'agent=~"$agent|"') + '))',
+      'sum(max by (agent) (' + q.scraped('handrail_open_tickets', q.agentOrNone) + '))',
       'No answer of the receiver',
       [[null, colors.ok], [1, colors.warning]]
     ),

@@ -59,7 +59,8 @@ function(config)
     figure(
       'Switched off without proof',
       'Agents that were switched off and may still run.',
-      'sum(max by (agent) (' + q.ofAgent('handrail_kills_not_confirmed') + ')) or vector(0)',
+      // Nothing is said of agents that have no switch.
+      'sum(max by (agent) (' + q.ofAgent('handrail_kills_not_confirmed') + ')) or 0 * count(' + q.scraped('handrail_dead_letters') + ')',
       'No answer of the receiver',
       'HandrailKillNotConfirmed',
       none

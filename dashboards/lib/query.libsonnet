@@ -7,7 +7,11 @@ local s = import '../../alerting/mixin/series.libsonnet';
 
   local selected(name, matchers) = name + '{' + std.join(',', [m for m in matchers if m != '']) + '}',
 
-  agent: 'agent=~"$agent"',
+  // The names that are chosen. Unless told otherwise, Grafana leaves the quotes of a name as they are, and the query is
+  // broken; between backticks everything is itself, but for a backtick.
+  local chosen = '${agent:regex}',
+  agent: 'agent=~`' + chosen + '`',
+  agentOrNone: 'agent=~`' + chosen + '|`',
 
   // A scraped series, of any agent or of none.
   scraped(name, more=''):: selected(name, ['job=~"$job"', 'instance=~"$instance"', more]),
@@ -17,8 +21,10 @@ local s = import '../../alerting/mixin/series.libsonnet';
   recorded(name, more=''):: selected(name, [self.agent, more]),
 
   // Alerts of this mixin and no others; those about no agent are always among them. The watchdog always fires.
-  local ours = ['alertname=~"Agent.+|Handrail.+|Worker.+"', 'alertname!="HandrailWatchdog"', 'agent=~"$agent|"'],
+  local ours = ['alertname=~"Agent.+|Handrail.+|Worker.+"', 'alertname!="HandrailWatchdog"', self.agentOrNone],
   firing(more=''):: selected('ALERTS', ['alertstate="firing"'] + ours + [more]),
+  // It always fires where the rules are evaluated.
+  watchdog:: 'ALERTS{alertstate="firing",alertname="HandrailWatchdog"}',
   begun:: selected('ALERTS_FOR_STATE', ours),
 
   known:: self.recorded(s.agentInfo),

@@ -23,8 +23,8 @@ UNITS = {
     "dateTimeAsIso", "s", "ms", "m", "h", "d", "dtdurations", "ops", "reqps", "cps", "bool", "bool_yes_no",
 }  # fmt: skip
 # Stands for $__rate_interval, as a range that nobody would write.
-RATE = {"scrape_s": 1, "step_s": 7654321}
-RATE_S = 7654322
+RATE = {"scrape_s": 1913580}
+RATE_S = 4 * 1913580
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.alerting.dashboards.boards import boards, every_query, panels
+from tests.alerting.dashboards.boards import EVERYTHING, boards, every_query, panels
 from tests.known_series import TARGET, judge, rules, series
 
 
@@ -62,8 +62,8 @@ def test_every_alert_is_one_that_the_dashboards_show(root: Path) -> None:
 @pytest.mark.tools
 def test_prometheus_takes_every_query(promtool: Path, tmp_path: Path) -> None:
     """Its own parser, of this version, also with a name that has to be escaped."""
-    odd = r"a \"b\\\\\\.\" 😀 \u202e|ש"
-    filled = [query.filled(chosen={"job": ".+", "instance": ".+", "agent": odd}) for query in every_query()]
+    odd = (r"C:\tmp\d [a|b].*$^?", 'a "b" 😀', "it's \u202e|ש")
+    filled = [query.filled(chosen=EVERYTHING | {"agent": odd[:count]}) for query in every_query() for count in (1, 3)]
     recorded = [{"record": f"dashboard:query:{number}", "expr": expr} for number, expr in enumerate(filled)]
     path = tmp_path / "queries.yml"
     path.write_text(yaml.safe_dump({"groups": [{"name": "dashboards", "rules": recorded}]}))

@@ -1,0 +1,210 @@
+"""On a real Prometheus after a simulated day and the weeks before every panel has data, and what it shows is true."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from alerting.alert_rules import rules_of
+from alerting.render import SecretFiles, render
+from exporter.calls import Call
+from stack.tools import ToolMissing
+from stack.tools import find as find_tool
+from tests.alerting.conftest import find, version
+from tests.alerting.dashboards.boards import EVERYTHING, Query, boards, every_query, panels
+from tests.alerting.dashboards.living import Asked, living
+from tests.alerting.dashboards.past import WEEKS, simulate
+from tests.alerting.dashboards.recorded import Evaluation, import_file, running
+from tests.alerting.dashboards.world import DAY, GATEWAY, N8N, NAMES, SWITCHED, World, world
+
+pytestmark = [pytest.mark.slow, pytest.mark.tools]
+
+# A rate needs two scrapes, a notification a second or two.
+WITHIN_S = 60
+WEEK = timedelta(days=7)
+# Of an agent behind a gateway, by the end of the query's name.
+ONLY_N8N = (
+    "agent / Running for / A",
+    "agent / Next call due / A",
+    "agent / Executions that run, wait or are queued / A",
+    "agent / Executions that run, wait or are queued / B",
+    "agent / Executions that run, wait or are queued / C",
+    "agent / How long the oldest execution has been running / A",
+)
+
+
+@dataclass(frozen=True)
+class Past:
+    """A world up to a moment, and the storage of the Prometheus that watched it."""
+
+    world: World
+    storage: Path
+    rendered: Path
+    ends: datetime
+
+    @property
+    def queries(self) -> list[Query]:
+        """Of the dashboards as rendered for it."""
+        return every_query(self.rendered / "dashboards")
+
+
+@pytest.fixture(scope="module")
+def alertmanager(root: Path) -> Path:
+    """Any."""
+    try:
+        return find_tool("alertmanager", state=root / ".handrail")
+    except ToolMissing as missing:
+        pytest.skip(str(missing))
+
+
+def newest(name: str) -> Path:
+    """The program of that name that has the highest version."""
+    if not (found := find((name,))):
+        pytest.skip(f"no {name} found: name its folder in HANDRAIL_TOOLS, or run make up once")
+    return max(found, key=lambda program: [int(part) for part in re.findall(r"\d+", version(program))])
+
+
+@contextmanager
+def simulated(folder: Path, names: dict[str, tuple[str, ...]] = NAMES) -> Iterator[Past]:
+    """Up to now."""
+    programs = newest("promtool").parent
+    with world(folder, datetime.now(UTC) - WEEKS - DAY, names) as made:
+        settings, rules, begun = made.bench.settings, rules_of(made.bench.settings), made.clock.begun
+        past = Past(made, folder / "data", folder / "rendered", begun + WEEKS + DAY)
+        render(settings, past.rendered, SecretFiles.of(settings, lambda _, secret: secret.file or folder))
+        asked = " ".join(query.expr for query in past.queries)
+        every = [asked, *(rule.expr for rule in (*rules.records, *rules.alerts))]
+        simulate(made, folder / "past.om", frozenset(re.findall(r"\bhandrail_\w+", " ".join(every))))
+        import_file(programs / "promtool", folder / "past.om", past.storage)
+        evaluation = Evaluation(rules, since=begun, day=begun + WEEKS, until=past.ends, asked=asked)
+        evaluation.import_all(programs, past.storage, folder)
+        yield past
+
+
+@pytest.fixture(scope="module")
+def past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
+    """Of all agents."""
+    with simulated(tmp_path_factory.mktemp("past")) as made:
+        yield made
+
+
+def wait(ask: Asked, waited: list[Query]) -> None:
+    """Until each has data."""
+    deadline = time.monotonic() + WITHIN_S
+    while waited := [query for query in waited if not ask(query, time.time())]:
+        assert time.monotonic() < deadline, [query.where for query in waited]
+        threading.Event().wait(1)
+
+
+def test_every_panel_has_data_that_is_true_of_all_agents_and_of_each(
+    past: Past, prometheus_program: Path, alertmanager: Path, tmp_path: Path
+) -> None:
+    """There is no exception; and whatever an agent is called, it can be chosen, alone and beside others."""
+    # Blocks never change, and another Prometheus is to find them as well.
+    blocks = [block for block in past.storage.iterdir() if (block / "meta.json").exists()]
+    for block in blocks:
+        shutil.copytree(block, tmp_path / "data" / block.name, copy_function=os.link)
+    with living(past.world, prometheus_program, alertmanager, tmp_path / "data", tmp_path) as ask:
+        wait(ask, past.queries)
+        compare(past, ask)
+        choose(past, ask)
+
+
+def compare(past: Past, ask: Asked) -> None:
+    """The weekly review against the calls that were made."""
+    query = {each.where.removeprefix("Handrail: weekly review / "): each for each in past.queries}
+
+    def shown(where: str) -> dict[str, float]:
+        found = ask(query[where], past.ends.timestamp())
+        return {row["metric"]["agent"]: float(row["value"][1]) for row in found}
+
+    def of_week(agent: str, weeks_ago: int = 0) -> list[Call]:
+        end = past.ends - weeks_ago * WEEK
+        return [call for call in past.world.calls if call.agent == agent and end - WEEK < call.finished_at <= end]
+
+    def failed(calls: list[Call]) -> float:
+        return sum(call.outcome == "error" for call in calls) / len(calls)
+
+    calls, share, change = (shown(f"Was the SLA kept? / {letter}") for letter in "ABC")
+    cost, everywhere = shown("What did they use? / D"), [name for names in NAMES.values() for name in names]
+    assert set(calls) == set(share) == set(change) == set(everywhere)
+    assert set(cost) == set(NAMES[GATEWAY])
+    for agent in everywhere:
+        assert calls[agent] == len(of_week(agent))
+        assert share[agent] == pytest.approx(failed(of_week(agent)))
+        assert change[agent] == pytest.approx(failed(of_week(agent)) - failed(of_week(agent, 1)), abs=1e-9)
+    for agent in cost:
+        assert cost[agent] == pytest.approx(float(sum(call.cost_usd or 0 for call in of_week(agent))))
+
+
+def choose(past: Past, ask: Asked) -> None:
+    """Each agent alone, and two of them: what is shown of agents is of those, and as much of it as with all."""
+    now = time.time()
+
+    def shown(query: Query, *names: str) -> set[str]:
+        found = ask(query, now, EVERYTHING | ({"agent": names} if names else {}))
+        return {row["metric"].get("agent", "") for row in found} - {""}
+
+    for query in past.queries:
+        if "agent" in query.expr and "/ variable" not in query.where:
+            everywhere = shown(query)
+            for chosen in ([name] for names in NAMES.values() for name in names):
+                assert shown(query, *chosen) == everywhere & set(chosen), (query.where, chosen)
+            both = (NAMES[N8N][1], NAMES[GATEWAY][1])
+            assert shown(query, *both) == everywhere & set(both), query.where
+
+
+def test_one_agent_is_enough(alertmanager: Path, tmp_path: Path) -> None:
+    """All panels but those that only n8n can fill have data."""
+    with (
+        simulated(tmp_path, {N8N: (), GATEWAY: (SWITCHED,)}) as past,
+        living(past.world, newest("prometheus"), alertmanager, past.storage, tmp_path / "living") as ask,
+    ):
+        wait(ask, [query for query in past.queries if query.where.removeprefix("Handrail: ") not in ONLY_N8N])
+        for query in past.queries:
+            found = ask(query, time.time())
+            assert {row["metric"].get("agent", SWITCHED) for row in found} <= {SWITCHED, ""}, query.where
+            assert not found or query.where.removeprefix("Handrail: ") not in ONLY_N8N, query.where
+
+
+def test_without_any_history_every_panel_says_why_it_is_empty(prometheus_program: Path, tmp_path: Path) -> None:
+    """No number stands where nothing is known, not even 0."""
+    (tmp_path / "prometheus.yml").write_text("{}")
+    with running(prometheus_program, tmp_path / "data", tmp_path / "prometheus.yml") as client:
+        ask = Asked(client)
+        assert [query.where for query in every_query() if ask(query, time.time())] == []
+    for board in boards().values():
+        for panel in panels(board):
+            assert len(panel["fieldConfig"]["defaults"]["noValue"].split()) > 1, panel["title"]
+
+
+def test_prometheus_that_has_just_begun_shows_what_there_is_and_invents_nothing(
+    prometheus_program: Path, alertmanager: Path, tmp_path: Path
+) -> None:
+    """The agents and how they are; no comparison, no rate of what nobody saw, and nothing that is no number."""
+    (tmp_path / "world").mkdir()
+    with world(tmp_path / "world", datetime.now(UTC) - timedelta(minutes=1)) as made:
+        made.poll(5)
+        storage = tmp_path / "data"
+        with living(made, prometheus_program, alertmanager, storage, tmp_path / "living") as ask:
+            query = {each.where.removeprefix("Handrail: "): each for each in every_query()}
+            wait(ask, [query[f"overview / Every agent, the worst first / {letter}"] for letter in "ABG"])
+            for each in query.values():
+                for row in ask(each, time.time()):
+                    values = [row["value"]] if each.instant else row["values"]
+                    assert all(math.isfinite(float(value)) for _, value in values), each.where
+            compared = ["Was the SLA kept? / C", "What did they use? / C", "What did they use? / F"]
+            assert [where for where in compared if ask(query[f"weekly review / {where}"], time.time())] == []
+            of_week = ask(query["weekly review / Was the SLA kept? / A"], time.time())
+            assert {row["value"][1] for row in of_week} <= {"0"}, "what was counted before is of no known week"

@@ -1,8 +1,9 @@
-"""What the dashboards ask of Prometheus: every panel of the overview, with the recording rules and without them.
+"""What the dashboards ask of Prometheus: each of them, and the overview with the recording rules and without them.
 
-Run it with `python -m bench.dashboards [agents [days]]`. A real Prometheus has so many days of the counters' sums,
-scrapes so many agents and evaluates the rules. Without the rules, every recorded series in a query is replaced by its
-own expression, but for those that some rule looks back on, which nobody could do without. Both are asked in turns.
+Run it with `python -m bench.dashboards [agents [days]]`; about five minutes. A real Prometheus has so many days of what
+the rules look back on (calls, errors, tokens), with a sample every 4 minutes, scrapes so many agents and evaluates the
+rules. Without the rules, every recorded series in a query is replaced by its own expression, but for those that some
+rule looks back on, which nobody could do without. Both are asked in turns. The dashboard of one agent is asked for one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +27,31 @@ from bench.measure import Row, best_of, print_rows
 from bench.rules import evaluating
 from bench.scrape import settings
 from handrail.http import HttpClient
+from handrail.quantities import parse_duration
 from stack.history import load
 from stack.tools import ToolMissing, find
 
 ROOT = Path(__file__).resolve().parents[1]
 AGENTS, DAYS = 1000, 30
+OVERVIEW, OF_ONE_AGENT = "overview", "agent"
 # Samples closer than Prometheus looks back for one.
 _STEP_S = 240
+_DAY_S = 86400
 _TURNS = 3
 _PATIENCE_S = 300
-_SUMS = ("agent:handrail_calls:sum", "agent:handrail_call_errors:sum")
-_CHOSEN = {"$job": ".+", "$instance": ".+", "$agent": ".+"}
+# As a counter grows, and as an hour of use goes up and down.
+_GROWING = ("agent:handrail_calls:sum", "agent:handrail_call_errors:sum", "agent:handrail_tokens:sum")
+_WAVING = ("agent:handrail_tokens:increase1h",)
+_POINTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    expr: str
+    span_s: int  # 0 asks for one moment
+
+
+_Panels = Mapping[str, Sequence[_Query]]
 
 
 def rows(agents: int = AGENTS, days: int = DAYS) -> list[Row]:
@@ -47,72 +63,108 @@ def rows(agents: int = AGENTS, days: int = DAYS) -> list[Row]:
         return []
     with tempfile.TemporaryDirectory() as folder:
         storage = Path(folder) / "data"
-        load(promtool, _history(Path(folder) / "history.om", agents, days), storage)
-        with evaluating(agents, storage) as (client, _):
+        end = int(time.time()) - 3600  # nothing overlaps with what is scraped
+        # A file for each day, because promtool reads all of it for each block.
+        for day in range(days):
+            file = _history(Path(folder) / "day.om", agents, end - (days - day) * _DAY_S)
+            load(promtool, file, storage)
+        with evaluating(agents, storage, scrape_interval="15s") as (client, _):
             _ready(client)
             return _compared(client, agents, days)
 
 
 def _compared(client: HttpClient, agents: int, days: int) -> list[Row]:
     inliner = Inliner(rules_of(settings(agents)))
-    recorded = dict(_queries(agents))
-    sides = {
-        name: {panel: [change(expr) for expr in exprs] for panel, exprs in recorded.items()}
-        for name, change in {"with": lambda expr: expr, "without": inliner.inlined}.items()
+    boards = dict(_boards(agents))
+    without = {
+        panel: [replace(query, expr=inliner.inlined(query.expr)) for query in queries]
+        for panel, queries in boards[OVERVIEW].items()
     }
+    recorded = boards[OVERVIEW]
     of_panel = {
-        panel: best_of(_TURNS, {name: _asking(client, panels[panel]) for name, panels in sides.items()})
+        panel: best_of(_TURNS, {"with": _asking(client, recorded[panel]), "without": _asking(client, without[panel])})
         for panel in recorded
     }
-    total = {name: sum(best[name] for best in of_panel.values()) for name in sides}
+    total = {name: sum(best[name] for best in of_panel.values()) for name in ("with", "without")}
     slowest = max(of_panel, key=lambda panel: of_panel[panel]["with"])
     of = f"{agents:,} agents, {days} days"
-    return [
+    rows = [
         Row(f"overview, all panels: {of}", total["with"] / total["without"], "without recording rules", 1.0),
         Row(
             f"overview, slowest ({slowest}): {of}",
             of_panel[slowest]["with"] / of_panel[slowest]["without"],
             "without recording rules",
         ),
-        Row(f"overview, slowest ({slowest}): {of}", of_panel[slowest]["with"] / total["with"], "all panels"),
+        Row(f"overview, slowest ({slowest}): {of}", of_panel[slowest]["with"] / total["with"], "its panels together"),
     ]
+    for name in sorted(set(boards) - {OVERVIEW}):
+        asking = {panel: _asking(client, queries) for panel, queries in boards[name].items()}
+        best = best_of(_TURNS, asking)
+        worst = max(best, key=lambda panel: best[panel])
+        rows += [
+            Row(f"{name}, all panels: {of}", sum(best.values()) / total["with"], "the overview's panels together"),
+            Row(f"{name}, slowest ({worst}): {of}", best[worst] / total["with"], "the overview's panels together"),
+        ]
+    return rows
 
 
-def _asking(client: HttpClient, exprs: list[str]) -> Callable[[], None]:
+def _asking(client: HttpClient, queries: Sequence[_Query]) -> Callable[[], None]:
     def ask() -> None:
-        for expr in exprs:
-            answer = client.post("/api/v1/query", data={"query": expr})
+        now = time.time()
+        for query in queries:
+            path, times = "query", {"time": now}
+            if query.span_s:
+                path, times = "query_range", {"start": now - query.span_s, "end": now, "step": query.span_s // _POINTS}
+            answer = client.post(f"/api/v1/{path}", data={"query": query.expr} | times)
             if answer.status_code != 200:
-                raise SystemExit(f"Prometheus refuses {expr}: {answer.text[:300]}")
+                raise SystemExit(f"Prometheus refuses {query.expr}: {answer.text[:300]}")
 
     return ask
 
 
-def _queries(agents: int) -> Iterator[tuple[str, list[str]]]:
-    """By panel of the overview, for all agents."""
+def _boards(agents: int) -> Iterator[tuple[str, _Panels]]:
+    """What is asked by panel, of all agents."""
     nowhere = SecretFiles(Path("none"), Path("none"))
-    board: Any = json.loads(documents(settings(agents), nowhere, PrometheusFiles())["dashboards/overview.json"])
-    for panel in board["panels"]:
-        if exprs := [target["expr"] for target in panel.get("targets", [])]:
-            yield panel["title"], [_filled(expr) for expr in exprs]
+    for name, text in documents(settings(agents), nowhere, PrometheusFiles()).items():
+        if name.startswith("dashboards/"):
+            board: Any = json.loads(text)
+            title = Path(name).stem
+            span_s = int(parse_duration(board["time"]["from"].removeprefix("now-")).total_seconds())
+            yield (
+                title,
+                {
+                    panel["title"]: [
+                        _Query(_filled(each["expr"], title, span_s), 0 if each["instant"] else span_s)
+                        for each in panel["targets"]
+                    ]
+                    for panel in board["panels"]
+                    if panel.get("targets")
+                },
+            )
 
 
-def _filled(expr: str) -> str:
-    for variable, value in _CHOSEN.items():
+def _filled(expr: str, board: str, span_s: int) -> str:
+    agent = "agent-1" if board == OF_ONE_AGENT else ".+"
+    step_s = span_s // _POINTS
+    chosen = {"$job": ".+", "$instance": ".+", "${agent:regex}": agent}
+    chosen |= {"$__rate_interval": f"{max(60, step_s + 15)}s", "$__interval": f"{step_s}s"}
+    for variable, value in chosen.items():
         expr = expr.replace(variable, value)
     return expr
 
 
-def _history(file: Path, agents: int, days: int) -> Path:
-    """Counters that grow a little, up to an hour ago, so that nothing overlaps with what is scraped."""
-    end = int(time.time()) - 3600
-    times = range(end - days * 86400, end, _STEP_S)
+def _history(file: Path, agents: int, begin: int) -> Path:
+    """A day of it."""
     with file.open("w", encoding="utf-8") as out:
-        for name in _SUMS:
+        for name in (*_GROWING, *_WAVING):
             out.write(f"# TYPE {name} gauge\n")
+            # The number of the sample in all days, or within its own.
+            times = range(begin, begin + _DAY_S, _STEP_S)
+            values = [at // _STEP_S - (0 if name in _GROWING else begin // _STEP_S) for at in times]
+            ends = [f"{value} {at}\n" for value, at in zip(values, times, strict=True)]
             for agent in range(agents):
                 head = f'{name}{{agent="agent-{agent}"}} '
-                out.writelines(f"{head}{number} {at}\n" for number, at in enumerate(times))
+                out.write("".join([head + end for end in ends]))
         out.write("# EOF\n")
     return file
 

@@ -42,7 +42,9 @@ def measure(agents: int) -> float:
 
 
 @contextmanager
-def evaluating(agents: int, storage: Path | None = None) -> Iterator[tuple[HttpClient, subprocess.Popen[bytes]]]:
+def evaluating(
+    agents: int, storage: Path | None = None, *, scrape_interval: str = "1s"
+) -> Iterator[tuple[HttpClient, subprocess.Popen[bytes]]]:
     """A Prometheus that scrapes so many agents and evaluates all rules; over this storage, or an empty one."""
     program = find("prometheus", state=ROOT / ".handrail")
     with ExitStack() as stack:
@@ -60,7 +62,7 @@ def evaluating(agents: int, storage: Path | None = None) -> Iterator[tuple[HttpC
         address = f"127.0.0.1:{free.port}"
         free.close()
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        _configure(folder, agents, exposed.url.removeprefix("http://"))
+        _configure(folder, agents, exposed.url.removeprefix("http://"), scrape_interval)
         log = stack.enter_context((folder / "log").open("wb"))
         arguments = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={storage or folder / 'data'}"]
         arguments += ["--storage.tsdb.retention.time=10y", f"--web.listen-address={address}"]
@@ -71,11 +73,12 @@ def evaluating(agents: int, storage: Path | None = None) -> Iterator[tuple[HttpC
         yield client, process
 
 
-def _configure(folder: Path, agents: int, exporter: str) -> None:
+def _configure(folder: Path, agents: int, exporter: str, scrape_interval: str) -> None:
     """The rendered rules, over the one exporter."""
     render(settings(agents), folder, SecretFiles(folder / "none", folder / "none"))
     job = {"job_name": "handrail-exporter", "static_configs": [{"targets": [exporter]}]}
-    intervals = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": f"{_INTERVAL_S:g}s"}
+    intervals = {"scrape_interval": scrape_interval, "scrape_timeout": scrape_interval}
+    intervals["evaluation_interval"] = f"{_INTERVAL_S:g}s"
     document = {"global": intervals, "rule_files": ["rules/handrail.yml"], "scrape_configs": [job]}
     (folder / "prometheus.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
 

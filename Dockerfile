@@ -1,10 +1,10 @@
 # One image for exporter, receiver, simulated world and drill. Any builder will do: nothing here needs BuildKit.
 FROM python:3.14-slim-trixie AS libraries
-COPY requirements.lock /build/
+COPY requirements-image.lock /build/
 # Only wheels, so that nothing is compiled or run here; the environment has no pip of its own.
 RUN python -m venv --without-pip /opt/handrail \
     && python -m pip --python /opt/handrail/bin/python install --no-cache-dir --disable-pip-version-check \
-        --require-hashes --only-binary=:all: -r /build/requirements.lock
+        --require-hashes --only-binary=:all: -r /build/requirements-image.lock
 COPY handrail /app/handrail
 COPY exporter /app/exporter
 COPY alerting /app/alerting

@@ -100,8 +100,8 @@ screenshots: $(DEV) ## Take the pictures of the console in docs/images anew (nee
 test-n8n: $(DEV) ## Run the tests against a real n8n
 	@$(VENV)/bin/python -m pytest tests/n8n -m n8n -o addopts="--import-mode=importlib -q --strict-markers"
 
-test-compose: $(DEV) ## Run the stack in real containers and break it (Debian, as root; installs a Docker Engine)
-	@$(VENV)/bin/python -m pytest tests/compose -m compose -p no:xdist -r s
+test-compose: $(DEV) ## Run the stack in real containers and break it (about 7 minutes; Debian, as root; installs a Docker Engine)
+	@$(VENV)/bin/python -m pytest tests/compose -m compose -p no:xdist -v -r s
 
 test-faults: $(DEV) ## Kill the exporter 200 and the receiver 300 times at work, freeze replicas (about 12 minutes)
 	@$(RUN) stack tools >/dev/null || echo "This needs Prometheus; the replicas need PostgreSQL." >&2
@@ -156,10 +156,10 @@ golden-tickets: $(DEV) ## Write the tickets' texts anew that the tests compare
 	@git diff --stat -- tests/alerting/receiver/golden
 
 lock: $(DEV) ## Choose the newest versions of all dependencies (needs uv)
-	@uv pip compile $(LOCK) -o requirements.lock pyproject.toml
-	@printf 'hatchling\nschemathesis\n' | uv pip compile $(LOCK) -o requirements-dev.lock --group dev pyproject.toml -
-LOCK := --quiet --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url --universal \
-	--python-version 3.11
+	@uv pip compile $(LOCK) --universal -o requirements.lock pyproject.toml
+	@printf 'hatchling\nschemathesis\n' | uv pip compile $(LOCK) --universal -o requirements-dev.lock --group dev pyproject.toml -
+	@uv pip compile $(LOCK) --python-platform linux -c requirements-dev.lock -o requirements-image.lock --extra postgres pyproject.toml
+LOCK := --quiet --upgrade --generate-hashes --no-annotate --no-header --no-emit-index-url --python-version 3.11
 
 $(LIBRARIES): requirements.lock | python
 	@echo "Installing Handrail's libraries into $(VENV) …"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bench import at_rest, console, dashboards, ingest, rules, scrape, storm, webhook_ack
+from bench import at_rest, console, containers, dashboards, ingest, rules, scrape, storm, webhook_ack
 from bench.measure import print_rows
 
 if __name__ == "__main__":
-    for benchmark in (ingest, scrape, rules, dashboards, at_rest, webhook_ack, storm, console):
+    for benchmark in (ingest, scrape, rules, dashboards, at_rest, webhook_ack, storm, console, containers):
         print_rows(benchmark.rows())

@@ -254,7 +254,7 @@ def fetch_tools(second: bool, state: Path) -> None:  # noqa: FBT001
 @click.option("--to", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write.")
 def write_sbom(to: Path) -> None:
     """Write what the image is made of, as a CycloneDX bill of materials."""
-    lock = (docker.ROOT / "requirements.lock").read_text(encoding="utf-8")
+    lock = (docker.ROOT / "requirements-image.lock").read_text(encoding="utf-8")
     components = sbom.python_libraries(lock)
     try:
         components += sbom.debian_packages(docker.packages(in_containers.IMAGE))

@@ -22,6 +22,8 @@ SECRETS = "/run/secrets"
 LISTEN = {"exporter": 9095, "receiver": 9096, "prometheus": 9090, "alertmanager": 9093}
 GRAFANA_PORT = 3000
 _INSIDE = Ports()
+# In each one's volume. A database that is a service of its own is the same one from a container.
+_FILES = {"receiver": "receiver.sqlite", "exporter": "ledger.sqlite"}
 _OWN_TOKENS = ("webhook_token", "operator_token", "handoff_token")
 _LOOPBACK = re.compile(r"^(?:[a-z0-9+]+://)?(?:[^/@]*@)?(?:127(?:\.\d+){3}|localhost|\[::1\])(?=[:/]|$)")
 # What is meant for this machine's browsers, and where parts listen: neither is reached from a container.
@@ -45,8 +47,6 @@ def _obstacle(path: str, value: str) -> Iterator[str]:
         yield f"{path} is a file of this machine, which the receiver's container cannot write"
     elif path.startswith("receiver.tls."):
         yield f"{path} is a file of this machine, and the containers speak HTTP among themselves"
-    elif path.endswith("database_url") and not value.startswith("sqlite:"):
-        yield f"{path} is not SQLite, and the image has no other driver"
     elif _LOOPBACK.match(value) and not _NOT_REACHED.search(path):
         yield f"{path} is on this machine's loopback, which in a container is the container's own"
 
@@ -72,8 +72,10 @@ def inside(document: Mapping[str, Any], settings: Settings, *, world: Ports | No
     for name, secret in own.items():
         secrets.setdefault(f"receiver.{name}", secret)
     receiver = changed.get("receiver", {}) | {f"{name}_file": f"{SECRETS}/receiver.{name}" for name in _OWN_TOKENS}
-    changed |= {"receiver": receiver | {"database_url": "sqlite:////data/receiver.sqlite"}}
-    changed |= {"exporter": changed.get("exporter", {}) | {"database_url": "sqlite:////data/ledger.sqlite"}}
+    changed |= {"receiver": receiver, "exporter": changed.get("exporter", {})}
+    for name, file in _FILES.items():
+        if getattr(settings, name).database_url.startswith("sqlite:"):
+            changed[name] |= {"database_url": f"sqlite:////data/{file}"}
     for name, port in LISTEN.items():
         changed[name] = changed.get(name, {}) | {"listen": f"{name}:{port}"}
     return Inside(changed, secrets, world)

@@ -43,8 +43,9 @@ class Wanted:
     @property
     def measured_natively(self) -> bool:
         """Has the team's own stack run without containers, so that what it knows lies in files here?"""
-        url = self.settings.receiver.database_url
-        return self.ports is None and url.startswith("sqlite:///") and Path(url.removeprefix("sqlite:///")).exists()
+        urls = (self.settings.receiver.database_url, self.settings.exporter.database_url)
+        files = [Path(url.removeprefix("sqlite:///")) for url in urls if url.startswith("sqlite:///")]
+        return self.ports is None and any(file.exists() for file in files)
 
 
 def why_not(wanted: Wanted, *, say: Say) -> str | None:

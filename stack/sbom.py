@@ -14,7 +14,7 @@ Component = Mapping[str, str]
 
 
 def python_libraries(lock: str) -> list[Component]:
-    """One component for each library that requirements.lock pins."""
+    """One component for each library that a lock file pins."""
     return [_component(name, version, f"pkg:pypi/{name}@{version}") for name, version in _LOCKED.findall(lock)]
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
-from bench import console, ingest, scrape, storm, webhook_ack
+from bench import console, containers, ingest, scrape, storm, webhook_ack
 from bench.measure import Row
 
 
@@ -26,6 +30,16 @@ def test_a_scrape_has_as_many_series_as_what_it_is_compared_with() -> None:
 def test_the_console_shows_every_agent_that_is_measured() -> None:
     """A page that left some out would be small and fast."""
     assert [row.value > 1 for row in console.rows(30)] == [True, True, True]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what processes share")
+def test_memory_is_that_of_the_processes_that_are_there() -> None:
+    """One that ended has none, and the engine's are known by their names."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    held = containers.memory_of([os.getpid(), ended.pid])
+    assert 10_000_000 < held < 2_000_000_000
+    assert os.getpid() not in containers.engine_pids()
 
 
 @pytest.mark.parametrize(("value", "verdict"), [(2.4, "OK"), (2.5, "OK"), (2.51, "MISSED")])

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import pathlib
-from collections.abc import Callable, Iterator
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from subprocess import PIPE, STDOUT, Popen
 
 import pytest
 
-from stack import docker
-from tests.compose import stand_ins
-from tests.compose.engine import Engine, NoEngine, install, install_compose
-from tests.compose.line import ROOT, Line
+from drill.scenarios import SCENARIOS
+from stack import docker, simulated
+from tests.compose.breaking import FAULTS, name_of
+from tests.compose.engine import Engine, NoEngine
+from tests.compose.line import ROOT, Incident, Line
+from tests.compose.usable import usable_engine
 
 OFFSET = 4700
 MEASURED: list[str] = []
@@ -24,49 +28,41 @@ UNTESTED = (
 
 @pytest.fixture(scope="session")
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """A line of progress, seen while it happens."""
+    """A line of progress with the seconds since the beginning, seen while it happens."""
     plugins = request.config.pluginmanager
     reporter, capture = plugins.getplugin("terminalreporter"), plugins.getplugin("capturemanager")
+    began = time.monotonic()
 
     def line(text: str) -> None:
         with capture.global_and_fixture_disabled():
             reporter.ensure_newline()
-            reporter.write_line(f"  {text}", flush=True)
+            reporter.write_line(f"  {time.monotonic() - began:4.0f} s  {text}", flush=True)
 
     return line
 
 
 @pytest.fixture(scope="session")
-def cache() -> pathlib.Path:
-    """What is made once: base image, Compose, the engine's data."""
-    folder = ROOT / ".handrail" / "containers"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def ended_in_order() -> Iterator[None]:
+    """Who ends the tests with SIGTERM, as a time limit does, leaves no container and no engine behind."""
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        pytest.exit("ended by SIGTERM", returncode=143)
+
+    before = signal.signal(signal.SIGTERM, end)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture(scope="session")
-def engine(cache: pathlib.Path, say: Callable[[str], None]) -> Iterator[Engine]:
-    """An engine with the images that `make up` needs."""
-    before = {name: os.environ.get(name) for name in ("DOCKER_HOST", "DOCKER_CONFIG")}
-    try:
-        install(say)
-        running = Engine(cache)
-        running.start()
-    except NoEngine as error:
-        pytest.skip(f"no engine of its own can be had here: {error}")
-    try:
+def engine(ended_in_order: None, say: Callable[[str], None]) -> Iterator[Engine]:
+    """An engine with the images that `make up` needs; without one, the tests are skipped with the reason."""
+    with contextlib.ExitStack() as stack:
         try:
-            install_compose(cache)
+            yield stack.enter_context(usable_engine(ROOT / ".handrail", say, install=True))
         except NoEngine as error:
-            pytest.skip(f"no engine of its own can be had here: {error}")
-        stand_ins.make(cache, ROOT / ".handrail", say)
-        yield running
-    finally:
-        running.close()
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+            say(f"no containers here: {error}")
+            pytest.skip(f"no containers here: {error}")
 
 
 @pytest.fixture(scope="session")
@@ -85,6 +81,35 @@ def line(engine: Engine, tmp_path_factory: pytest.TempPathFactory, say: Callable
                 if not one.healthy:
                     say("\n".join([f"{one.service} is {one.status}:", *made.compose.logs(one.service, 15)]))
         made.down()
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def drill(line: Line) -> Iterator[Mapping[str, Popen[str]]]:
+    """Every scenario at once, as each has an agent of its own. Meanwhile tests may look at the stack."""
+    line.say("the drill begins")
+    command = [sys.executable, "-m", "cli", "drill", "--config", str(simulated.config_file(line.state))]
+    command += ["--port-offset", str(line.offset), "--state", str(line.state), "--only"]
+    playing = {name: Popen([*command, name], cwd=ROOT, stdout=PIPE, stderr=STDOUT, text=True) for name in SCENARIOS}
+    yield playing
+    for process in playing.values():
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def quick(line: Line) -> Line:
+    """The same with a Prometheus that looks every second: what breaks is felt and mended sooner."""
+    line.quicken()
+    return line
+
+
+@pytest.fixture(scope="session")
+def incidents(quick: Line) -> Callable[[str, tuple[str, ...]], Incident]:
+    """One for each way to break a part, of an agent of its own, which is watched before anything breaks."""
+    names = [name_of(how, parts) for how, all_of_them in FAULTS.items() for parts in all_of_them]
+    made = {incident.agent: incident for incident in quick.agents(names)}
+    return lambda how, parts: made[name_of(how, parts)]
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,16 @@
-"""The whole line in containers, as the tests see it: what is asked of it, what comes out, and how its parts break."""
+"""The whole line in containers, as the tests see it: what is asked of it, and what comes out."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,12 @@ from handrail.ports import Ports
 from handrail.settings import load
 from stack import docker, mounts, simulated
 from stack.docker import Compose, Container
-from stack.runtime import recall
+from stack.runtime import Chosen, recall
 
 ROOT = Path(__file__).resolve().parents[2]
 ALERT = "AgentSlowCallStreak"
 OURS = ("exporter", "receiver", "prometheus", "alertmanager")
+_LOOK_S = 0.3
 
 
 def no_history(_: Path) -> None:
@@ -52,27 +53,45 @@ class Line:
         self._pause = threading.Event()
 
     def command(self, *arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
-        """One of ours, as a person runs it."""
+        """One of ours, as a person runs it. Natively it finds the programs that are in the stand-ins as well."""
+        programs = ROOT / ".handrail" / "bin-3" / "usr" / "bin"
         return subprocess.run(
-            [sys.executable, "-m", "cli", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=timeout_s
+            [sys.executable, "-m", "cli", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"},
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
         )
 
-    def up(self, runtime: str = "docker") -> subprocess.CompletedProcess[str]:
+    def up(self, *more: str) -> subprocess.CompletedProcess[str]:
         """`make up`."""
         world = ("--simulated", "--port-offset", str(self.offset), "--state", str(self.state))
-        return self.command("stack", "up", *world, "--runtime", runtime, timeout_s=1200)
+        return self.command("stack", "up", *world, *more, timeout_s=1200)
 
-    def down(self) -> None:
+    def down(self) -> subprocess.CompletedProcess[str]:
         """`make down`."""
+        return self.command("stack", "down", "--state", str(self.state))
+
+    def close(self) -> None:
+        """Nothing more is asked of it."""
         self._client.close()
-        self.command("stack", "down", "--state", str(self.state))
+
+    def status(self) -> subprocess.CompletedProcess[str]:
+        """`make status`."""
+        return self.command("stack", "status", "--state", str(self.state))
+
+    @property
+    def chosen(self) -> Chosen:
+        """What `make up` decided."""
+        found = recall(self.state)
+        assert found is not None
+        return found
 
     @property
     def compose(self) -> Compose:
         """The project that runs."""
-        chosen = recall(self.state)
-        assert chosen is not None
-        return Compose(chosen.project, mounts.env_file(self.state))
+        return Compose(self.chosen.project, mounts.env_file(self.state))
 
     @property
     def probes(self) -> Probes:
@@ -87,9 +106,32 @@ class Line:
         token = settings.receiver.operator_token.read()
         return Probes(self._client, at, operator_token=token, plant_history=no_history)
 
+    def served(self, service: str, series: str) -> float:
+        """The sum of the series that begin so, as exporter or receiver serve them, whatever Prometheus knows."""
+        text = self._client.get(f"http://{self.container(service).address}/metrics").text
+        return sum(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(series))
+
     def container(self, service: str) -> Container:
         """The service's container as it is now."""
         return next(one for one in self.compose.containers() if one.service == service)
+
+    def name(self, service: str) -> str:
+        """What the engine calls its container."""
+        return f"{self.chosen.project}-{service}-1"
+
+    def quicken(self) -> None:
+        """Prometheus looks every second, until it is started anew by `make up`."""
+        config = mounts.folder(self.state) / "rendered" / "prometheus.yml"
+        text, places = re.subn(r"_interval: \w+$", "_interval: 1s", config.read_text(), flags=re.MULTILINE)
+        assert places == 2
+        config.write_text(text)
+        pid = self.container("prometheus").pid
+        assert pid is not None
+        os.kill(pid, signal.SIGHUP)
+        self.until(
+            "Prometheus looks every second",
+            lambda: (self.probes.value("sum(count_over_time(up[10s]))") or 0) > 4 * len(OURS),
+        )
 
     def until(self, what: str, condition: Callable[[], object], *, within_s: float = 90) -> None:
         """Waits for a condition; what does not answer meanwhile is no answer."""
@@ -97,14 +139,14 @@ class Line:
         while True:
             with contextlib.suppress(ProbeFailed, httpx.HTTPError, docker.DockerFailed, StopIteration):
                 if condition():
-                    self.say(f"{time.monotonic() - began:5.1f} s  {what}")
+                    self.say(f"{what} ({time.monotonic() - began:.1f} s)")
                     return
             assert time.monotonic() - began < within_s, f"not within {within_s:.0f} s: {what}"
-            self._pause.wait(0.3)
+            self._pause.wait(_LOOK_S)
 
     def until_healthy(self) -> None:
         """Nothing is done for it: restart policy and health checks are what is tested."""
-        expected = set(docker.services(simulated=True, without=("grafana",)))
+        expected = set(docker.services(simulated=True, without=self.chosen.without))
         self.until(
             "every container is healthy",
             lambda: {one.service for one in self.compose.containers() if one.healthy} == expected,
@@ -123,16 +165,22 @@ class Line:
         order = {"agent": incident.agent, "count": incident.calls, "duration_s": 6.5}
         self.probes.world("POST", "/calls", order)
 
+    def counted(self, incident: Incident) -> bool:
+        """Has the exporter all its calls, whatever Prometheus knows?"""
+        return self.served("exporter", f'handrail_calls_total{{agent="{incident.agent}"') == incident.calls
+
     def nothing_lost(self, incidents: Sequence[Incident]) -> None:
         """Every call is counted once, every incident has its ticket and a message, and none has two."""
         for incident in incidents:
             calls = f'sum(handrail_calls_total{{agent="{incident.agent}"}})'
-            self.until(f"{incident.agent}: ticket", lambda one=incident: self.tickets(one))
             self.until(
-                f"{incident.agent}: calls",
-                lambda one=incident, query=calls: self.probes.value(query) == one.calls,
+                f"{incident.agent}: ticket, calls, Slack",
+                lambda one=incident, query=calls: (
+                    self.tickets(one)
+                    and self.probes.value(query) == one.calls
+                    and self.probes.slack_message(ALERT, one.agent)
+                ),
             )
-            self.until(f"{incident.agent}: Slack", lambda one=incident: self.probes.slack_message(ALERT, one.agent))
             assert len(self.tickets(incident)) == 1, incident.agent
 
     def tickets(self, incident: Incident) -> list[str]:
@@ -140,78 +188,3 @@ class Line:
         label = f"handrail-agent-{incident.agent}"
         issues = self.probes.world("GET", "/jira/issues")
         return [issue["key"] for issue in issues if label in issue["labels"] and ALERT in issue["summary"]]
-
-    def kill(self, *services: str) -> None:
-        """kill -9 from outside, as the kernel does it when memory runs out; `docker kill` would count as a wish."""
-        for service in services:
-            pid = self.container(service).pid
-            assert pid is not None
-            os.kill(pid, signal.SIGKILL)
-
-    @contextlib.contextmanager
-    def frozen(self, *services: str) -> Iterator[None]:
-        """Paused: it holds its connections and answers nothing."""
-        names = self._names(services)
-        for name in names:
-            # runc gives up on a busy process of an old cgroup now and then, and says so.
-            self.until(f"{name} is frozen", lambda one=name: docker.run("pause", one), within_s=20)
-        try:
-            yield
-        finally:
-            docker.run("unpause", *names)
-
-    @contextlib.contextmanager
-    def unplugged(self, service: str) -> Iterator[None]:
-        """Its end of the cable on this machine is down: packets are lost, no connection is refused."""
-        pid = self.container(service).pid
-        # iflink is the number of the other end.
-        index = subprocess.run(
-            ["nsenter", "-t", str(pid), "-m", "-n", "cat", "/sys/class/net/eth0/iflink"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
-        name = next(line.split()[1].split("@")[0] for line in links.splitlines() if line.startswith(f"{index}:"))
-        subprocess.run(["ip", "link", "set", name, "down"], check=True)
-        try:
-            yield
-        finally:
-            subprocess.run(["ip", "link", "set", name, "up"], check=True)
-
-    @contextlib.contextmanager
-    def small(self, service: str, target: str, size: str) -> Iterator[Path]:
-        """The service's volume can be filled meanwhile; its content stays, also afterwards. Its folder on this machine.
-
-        The mount is taken away in the end, as an engine that stops unmounts what it finds below its data.
-        """
-        (name,) = self._names([service])
-        query = f'{{{{range .Mounts}}}}{{{{if eq .Destination "{target}"}}}}{{{{.Source}}}}{{{{end}}}}{{{{end}}}}'
-        folder = Path(docker.run("inspect", "--format", query, name).strip())
-        kept = folder.with_name("kept")
-        docker.run("stop", name, timeout_s=30)
-        shutil.copytree(folder, kept)
-        options = f"size={size},mode=0700,uid=10001,gid=10001"
-        subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], check=True)
-        subprocess.run(["cp", "-a", f"{kept}/.", f"{folder}/"], check=True)
-        subprocess.run(["chown", "-R", "10001:10001", str(folder)], check=True)
-        docker.run("start", name, timeout_s=30)
-        try:
-            yield folder
-        finally:
-            docker.run("stop", name, timeout_s=30)
-            shutil.rmtree(kept)
-            subprocess.run(["cp", "-a", str(folder), str(kept)], check=True)
-            subprocess.run(["umount", str(folder)], check=True)
-            subprocess.run(["rm", "-rf", str(folder)], check=True)
-            kept.rename(folder)
-            docker.run("start", name, timeout_s=30)
-
-    def pass_time(self, seconds: float) -> None:
-        """A fault lasts this long."""
-        self._pause.wait(seconds)
-
-    def _names(self, services: Sequence[str]) -> list[str]:
-        chosen = recall(self.state)
-        assert chosen is not None
-        return [f"{chosen.project}-{service}-1" for service in services]

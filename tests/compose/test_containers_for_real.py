@@ -2,154 +2,134 @@
 
 from __future__ import annotations
 
-import json
 import re
+import shlex
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 from stack import docker, mounts
-from stack.in_containers import IMAGE
-from tests.compose.line import OURS, ROOT
+from tests.compose import breaking
+from tests.compose.breaking import FAULTS
 
 pytestmark = pytest.mark.compose
-BREAK_S = 5
 
 
-def test_the_stack_runs_confined_and_says_so(line):
-    """No container is root or writes outside its volumes; `make status` shows every part, `make logs` each log."""
-    done = line.command("stack", "status", "--state", str(line.state))
-    assert done.returncode == 0, done.stdout
-    assert len(re.findall(r" yes ", done.stdout)) == 5
-    for one in line.compose.containers():
-        status = (ROOT / f"/proc/{one.pid}/status").read_text()
-        assert "Uid:\t0" not in status
-        assert re.search(r"CapEff:\t0+\n", status)
-        assert re.search(r"NoNewPrivs:\t1\n", status)
-    with pytest.raises(docker.DockerFailed, match="Read-only file system"):
-        line.compose.feed("exporter", "touch /app/x", b"", timeout_s=20)
-    assert '"started"' in line.command("stack", "logs", "exporter", "--state", str(line.state)).stdout
-
-
-def test_a_second_up_changes_nothing_and_says_so(line):
-    """No container is made anew."""
-    before = {one.pid for one in line.compose.containers()}
-    done = line.up()
-    assert "running already" in done.stdout
-    assert {one.pid for one in line.compose.containers()} == before
-
-
-def test_the_drill_passes_in_containers(line):
-    """All of it: two at a time, as each scenario has an agent of its own."""
-    scenarios = (["token-jump"], ["slow-calls", "error-rate", "model-timeout"])
-    running = []
-    for names in scenarios:
-        only = [word for name in names for word in ("--only", name)]
-        config = str(line.state / "simulated" / "handrail.yaml")
-        world = ["--config", config, "--port-offset", str(line.offset), "--state", str(line.state)]
-        command = [sys.executable, "-m", "cli", "drill", *world, *only]
-        running.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
-    for process in running:
-        said, _ = process.communicate(timeout=600)
+def test_the_drill_passes_in_containers(line, drill):
+    """All of it."""
+    for name, process in drill.items():
+        said, _ = process.communicate(timeout=300)
         assert process.returncode == 0, said
-        line.say(said.strip().splitlines()[-1].split(" Journal")[0])
+        line.say(f"{name} passed")
 
 
-def test_what_is_killed_comes_back_and_nothing_is_lost(line):
-    """Each part by itself, then two at once, each time with an incident under way."""
-    faults = [(name,) for name in OURS] + [("exporter", "receiver"), ("receiver", "alertmanager")]
-    incidents = line.agents([f"killed-{'-'.join(fault)}" for fault in faults])
-    for fault, incident in zip(faults, incidents, strict=True):
-        line.say(f"kill {' and '.join(fault)}")
-        restarts = {name: line.container(name).restarts for name in fault}
-        line.happen(incident)
-        line.kill(*fault)
-        line.until(
-            "started again",
-            lambda before=restarts: all(line.container(name).restarts == before[name] + 1 for name in before),
+@pytest.mark.parametrize("parts", FAULTS["killed"], ids=" and ".join)
+def test_what_is_killed_comes_back_and_nothing_is_lost(quick, incidents, parts):
+    """With an incident under way."""
+    incident = incidents("killed", parts)
+    before = {name: quick.container(name).restarts for name in parts}
+    quick.say(f"kill {' and '.join(parts)}")
+    quick.happen(incident)
+    breaking.kill(quick, *parts)
+    quick.until("started again", lambda: all(quick.container(name).restarts == before[name] + 1 for name in parts))
+    quick.nothing_lost([incident])
+    quick.until_healthy()
+
+
+@pytest.mark.parametrize("parts", FAULTS["frozen"], ids=" and ".join)
+def test_what_freezes_and_thaws_goes_on_and_nothing_is_lost(quick, incidents, parts):
+    """For as long as it takes to be in an incident's way."""
+    incident = incidents("frozen", parts)
+    quick.say(f"freeze {' and '.join(parts)}")
+    quick.happen(incident)
+    if "world" in parts:
+        quick.until("it is counted", lambda: quick.counted(incident))
+    with breaking.frozen(quick, *parts):
+        quick.until("it is felt", lambda: breaking.felt(quick, parts[0], incident))
+    quick.nothing_lost([incident])
+    quick.until_healthy()
+
+
+@pytest.mark.parametrize("parts", FAULTS["unplugged"], ids=" and ".join)
+def test_a_network_that_is_cut_and_mended_loses_nothing(quick, incidents, parts):
+    """Packets vanish, as with a broken cable, until it is felt."""
+    incident, (name,) = incidents("unplugged", parts), parts
+    quick.say(f"unplug {name}")
+    quick.happen(incident)
+    if name == "world":
+        quick.until("it is counted", lambda: quick.counted(incident))
+    with breaking.unplugged(quick, name):
+        quick.until("it is felt", lambda: breaking.felt(quick, name, incident))
+    quick.nothing_lost([incident])
+    quick.until_healthy()
+
+
+def test_a_part_that_hangs_is_seen_by_its_health_check(quick):
+    """Every check can fail: each container runs and says that it is unhealthy, until its program goes on."""
+    (incident,) = quick.agents(["hung"])
+    services = [one.service for one in quick.compose.containers()]
+    quick.say("hang all of them")
+    quick.happen(incident)
+    with breaking.hung(quick, *services):
+        quick.until(
+            "every container is unhealthy",
+            lambda: all((one.status, one.health) == ("running", "unhealthy") for one in quick.compose.containers()),
         )
-        line.until_healthy()
-        # Before the next fault: an alert that lasts a minute is not to meet two of them.
-        line.nothing_lost([incident])
+        assert quick.status().returncode == 1
+    quick.nothing_lost([incident])
+    quick.until_healthy()
 
 
-def test_what_freezes_and_thaws_goes_on_and_nothing_is_lost(line):
-    """Each part and the simulated world by itself, then two at once."""
-    faults = [(name,) for name in (*OURS, "world")] + [("prometheus", "alertmanager")]
-    incidents = line.agents([f"frozen-{'-'.join(fault)}" for fault in faults])
-    for fault, incident in zip(faults, incidents, strict=True):
-        line.say(f"freeze {' and '.join(fault)}")
-        line.happen(incident)
-        with line.frozen(*fault):
-            line.pass_time(BREAK_S)
-        line.until_healthy()
-        line.nothing_lost([incident])
-
-
-def test_a_network_that_is_cut_and_mended_loses_nothing(line):
-    """Packets vanish, as with a broken cable."""
-    names = (*OURS, "world")
-    incidents = line.agents([f"unplugged-{name}" for name in names])
-    for name, incident in zip(names, incidents, strict=True):
-        line.say(f"unplug {name}")
-        line.happen(incident)
-        with line.unplugged(name):
-            line.pass_time(BREAK_S)
-        line.until_healthy()
-        line.nothing_lost([incident])
-
-
-def test_volumes_that_are_full_and_freed_lose_nothing(line):
+def test_volumes_that_are_full_and_freed_lose_nothing(quick):
     """The exporter's and the receiver's at once, with two incidents under way."""
-    with line.small("exporter", "/data", "24m") as ledger, line.small("receiver", "/data", "24m") as inbox:
-        line.until_healthy()
-        before, meanwhile = line.agents(["full-before", "full-meanwhile"])
-        line.say("fill the volumes of exporter and receiver")
-        line.happen(before)
+    with (
+        breaking.small(quick, "exporter", "/data", "24m") as ledger,
+        breaking.small(quick, "receiver", "/data", "24m") as inbox,
+    ):
+        quick.until_healthy()
+        before, meanwhile = quick.agents(["full-before", "full-meanwhile"])
+        quick.say("fill the volumes of exporter and receiver")
+        quick.happen(before)
         for name, folder in (("exporter", ledger), ("receiver", inbox)):
-            line.compose.feed(name, "dd if=/dev/zero of=/data/filler bs=64k 2>/dev/null || true", b"", timeout_s=60)
+            quick.compose.feed(name, "dd if=/dev/zero of=/data/filler bs=64k 2>/dev/null || true", b"", timeout_s=60)
             assert shutil.disk_usage(folder).free == 0
-        line.happen(meanwhile)
-        line.pass_time(BREAK_S)
+        quick.happen(meanwhile)
+        quick.until("it is felt", lambda: quick.served("exporter", "handrail_ledger_up") == 0)
         for folder in (ledger, inbox):
             (folder / "filler").unlink()
-        line.until_healthy()
-        line.nothing_lost([before, meanwhile])
+        quick.until_healthy()
+        quick.nothing_lost([before, meanwhile])
+    quick.until_healthy()
 
 
-def test_an_engine_that_starts_again_brings_everything_back(line, engine):
+def test_a_signal_takes_over_a_changed_file_and_the_exporter_still_comes_back(quick):
+    """With the command of docs/running.md. To an engine, any signal of its own is a wish that the part should end."""
+    page = (docker.ROOT / "docs" / "running.md").read_text()
+    command = re.search(r"^\| SIGHUP to the exporter \| `docker (compose [^`]+)`", page, re.MULTILINE).group(1)
+    words = shlex.split(command.replace(".handrail/docker/compose.env", str(mounts.env_file(quick.state))))
+    reloaded = "handrail_config_last_reload_success_timestamp_seconds"
+    before, restarts = quick.served("exporter", reloaded), quick.container("exporter").restarts
+    quick.say(" ".join(words))
+    docker.run(*words[:-4], "--no-TTY", *words[-4:], timeout_s=30)
+    quick.until("the file is read anew", lambda: quick.served("exporter", reloaded) > before)
+    breaking.kill(quick, "exporter")
+    quick.until("started again", lambda: quick.container("exporter").restarts == restarts + 1)
+    quick.until_healthy()
+
+
+def test_an_engine_that_starts_again_brings_everything_back(quick, engine):
     """Containers come back by themselves with all that they had counted and decided."""
+    if not engine.own:
+        pytest.skip("the engine is the machine's own, which is not ended here")
     # The simulated n8n forgets its agents with its container, all but the demo's.
     total = 'sum(handrail_calls_total{agent="invoice-summary"})'
-    line.until("calls are counted", lambda: line.probes.value(total))
-    counted = line.probes.value(total)
-    line.say("stop the engine and start it")
+    quick.until("calls are counted", lambda: quick.probes.value(total))
+    counted = quick.probes.value(total)
+    quick.say("stop the engine and start it")
     engine.stop()
     engine.start()
-    line.until_healthy()
-    line.until("it counts on from what it had", lambda: (line.probes.value(total) or 0) > counted)
-    assert line.probes.value('sum(resets(handrail_calls_total{agent="invoice-summary"}[10m]))') == 0
-    line.compose.feed("receiver", "python -m cli audit verify", b"", timeout_s=60)
-    assert line.command("stack", "status", "--state", str(line.state)).returncode == 0
-
-
-def test_size_and_memory_are_within_bounds(line, measured):
-    """The image adds little to its base, and every part has room below its limit."""
-    base = re.search(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE).group(1)
-    size = {tag: int(docker.run("image", "inspect", "--format", "{{.Size}}", tag)) for tag in (IMAGE, base)}
-    measured.append(f"image: {size[IMAGE] / size[base]:.2f} of its base")
-    assert size[IMAGE] - size[base] < 120 * 1024**2
-    ids = docker.run("ps", "--quiet", "--filter", f"label=com.docker.compose.project={project(line)}").split()
-    said = docker.run("stats", "--no-stream", "--format", "{{json .}}", *ids, timeout_s=30)
-    for row in map(json.loads, said.splitlines()):
-        share = float(row["MemPerc"].rstrip("%")) / 100
-        measured.append(f"memory: {row['Name']} {share:.2f} of its limit")
-        assert share < 0.8, row["Name"]
-
-
-def project(line) -> str:
-    """As `make up` named it."""
-    text = mounts.env_file(line.state).read_text()
-    return re.search(r"^COMPOSE_PROJECT_NAME='(.*)'$", text, re.MULTILINE).group(1)
+    quick.until_healthy()
+    quick.until("it counts on from what it had", lambda: (quick.probes.value(total) or 0) > counted)
+    assert quick.probes.value('sum(resets(handrail_calls_total{agent="invoice-summary"}[10m]))') == 0
+    quick.compose.feed("receiver", "python -m cli audit verify", b"", timeout_s=60)
+    assert quick.status().returncode == 0

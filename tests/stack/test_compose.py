@@ -114,7 +114,7 @@ def test_the_image_is_built_from_locked_wheels_on_a_pinned_base_and_runs_as_nobo
     assert "pip" not in last
     assert "USER 10001:10001" in last
     assert "HEALTHCHECK" not in text
-    assert "--require-hashes --only-binary=:all: -r /build/requirements.lock" in text
+    assert "--require-hashes --only-binary=:all: -r /build/requirements-image.lock" in text
 
 
 def test_every_package_is_in_the_image_and_nothing_else_is_sent_to_the_engine(root):

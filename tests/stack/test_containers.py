@@ -12,6 +12,7 @@ from handrail.ports import Ports
 from handrail.settings import load, parse
 from stack import mounts, native, simulated
 from stack.containers import environment, inside, obstacles
+from stack.in_containers import Wanted
 
 TEAM = """\
 sources:
@@ -117,6 +118,33 @@ def test_the_file_inside_says_the_same_but_for_hosts_and_folders(team):
     assert held.exporter.database_url == "sqlite:////data/ledger.sqlite"
 
 
+def test_a_postgresql_that_is_elsewhere_stays_the_database(team):
+    """Each part by itself: the other one keeps its file in its volume."""
+    _, config, _ = team
+    url = "postgresql+psycopg://handrail:secret@db.example.com/handrail"
+    config.write_text(config.read_text().replace("receiver: {", f"receiver: {{database_url: '{url}', "))
+    document = yaml.safe_load(config.read_text())
+    assert list(obstacles(document)) == []
+    held = parse(yaml.safe_dump(dict(inside(document, load(config), world=None).document)))
+    assert held.receiver.database_url == url
+    assert held.exporter.database_url == "sqlite:////data/ledger.sqlite"
+
+
+def test_what_lies_in_files_here_was_measured_natively(team):
+    """Of the receiver or of the exporter; what is in a PostgreSQL is not left behind by containers."""
+    settings, config, state = team
+
+    def measured(**parts):
+        named = {name: getattr(settings, name).model_copy(update={"database_url": url}) for name, url in parts.items()}
+        return Wanted(settings.model_copy(update=named), config, state, None).measured_natively
+
+    file, elsewhere = f"sqlite:///{config}", "postgresql+psycopg://h@db/handrail"
+    absent = f"sqlite:///{state}/none"
+    assert measured(receiver=file, exporter=absent)
+    assert measured(receiver=elsewhere, exporter=file)
+    assert not measured(receiver=elsewhere, exporter=absent)
+
+
 def test_the_simulated_world_is_reached_by_its_name_wherever_its_ports_are_outside(tmp_path):
     """Also by the address that stands in a secret."""
     config = simulated.write(tmp_path, WORLD)
@@ -137,7 +165,8 @@ def test_the_simulated_world_is_reached_by_its_name_wherever_its_ports_are_outsi
         ("sources: {n8n: [{url: 'http://localhost:5678'}]}", "sources.n8n[0].url"),
         ("sources: {n8n: [{url: 'http://[::1]:5678/n8n'}]}", "sources.n8n[0].url"),
         ("notify: {email: {smarthost: '127.0.0.1:25'}}", "notify.email.smarthost"),
-        ("receiver: {database_url: 'postgresql+psycopg://h@db/handrail'}", "receiver.database_url"),
+        ("receiver: {database_url: 'postgresql+psycopg://h:p@localhost/handrail'}", "receiver.database_url"),
+        ("exporter: {database_url: 'postgresql+psycopg://127.0.0.1:5433/handrail'}", "exporter.database_url"),
         ("receiver: {tls: {cert_file: /etc/a.pem}}", "receiver.tls.cert_file"),
         ("agents: [{kill_switch: {env_file: /srv/agent.env}}]", "agents[0].kill_switch.env_file"),
     ],

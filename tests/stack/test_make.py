@@ -79,7 +79,7 @@ def requirements(path):
     return [entry for entry in re.split(r"\n(?=\S)", path.read_text().strip())]
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-image.lock", "requirements-dev.lock"])
 def test_lock_files_pin_every_package_by_hash_and_name_no_address(root, name):
     """What is installed is what was tested, from whichever index the machine uses."""
     text = (root / name).read_text()
@@ -90,11 +90,14 @@ def test_lock_files_pin_every_package_by_hash_and_name_no_address(root, name):
         assert "--hash=sha256:" in entry, entry
 
 
-def test_both_lock_files_pin_the_same_versions(root):
-    """What the tests ran with is what a team gets."""
-    runtime = {entry.split("\n")[0] for entry in requirements(root / "requirements.lock")}
-    dev = {entry.split("\n")[0] for entry in requirements(root / "requirements-dev.lock")}
-    assert runtime <= dev
+def test_the_lock_files_pin_the_same_versions(root):
+    """What the tests ran with is what a team gets, in containers with PostgreSQL's driver as well."""
+    runtime, image, dev = (
+        {re.split(r"[\s;]", entry)[0] for entry in requirements(root / f"requirements{kind}.lock")}
+        for kind in ("", "-image", "-dev")
+    )
+    assert runtime < image <= dev
+    assert {entry.partition("==")[0] for entry in image - runtime} == {"psycopg", "psycopg-binary"}
 
 
 def test_ci_runs_the_targets_a_person_runs(root):
@@ -103,6 +106,6 @@ def test_ci_runs_the_targets_a_person_runs(root):
     assert script.stat().st_mode & 0o111
     assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
     steps = re.findall(r'^\s*step \d+ "[^"]+" make (\S+)$', script.read_text(), re.MULTILINE)
-    rules = ["lint", "check-generated", "test-rules", "test-checkers"]
+    rules = ["lint", "check-generated", "test-rules", "test-checkers", "test-compose"]
     tests = ["test", "test-slow", "test-console", "test-replicas", "test-faults"]
     assert steps == [*tests, *rules, "up", "status", "drill", "down", "test-n8n"]

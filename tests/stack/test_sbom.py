@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 def test_every_locked_library_is_a_component(root):
     """With the version that is installed, by the identifier that scanners look for."""
-    lock = (root / "requirements.lock").read_text()
+    lock = (root / "requirements-image.lock").read_text()
     found = sbom.python_libraries(lock)
     assert len(found) == len(re.findall(r"^\S+==", lock, re.MULTILINE)) > 20
     (sqlalchemy,) = [one for one in found if one["name"] == "sqlalchemy"]

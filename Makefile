@@ -32,7 +32,7 @@ $(shell test -x $(VENV)/bin/python || rm -f $(LIBRARIES) $(DEV))
 unexport PORT_OFFSET
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
-.PHONY: help up down status logs foreground drill test test-rules test-slow test-postgresql test-replicas test-checkers test-console test-n8n test-faults test-compose bench lint \
+.PHONY: help up down status logs foreground drill test test-rules test-slow test-postgresql test-replicas test-checkers test-console test-grafana test-n8n test-faults test-compose bench lint \
 	format generate check-generated clean sbom tools tools-3 lock golden-tickets screenshots python
 
 help: ## List what make can do
@@ -69,7 +69,7 @@ endif
 
 test: $(DEV) ## Run the tests
 	@$(RUN) stack tools >/dev/null || echo "Tests that need Prometheus or Alertmanager are going to say so." >&2
-	@$(VENV)/bin/python -m pytest tests -m "not n8n and not faults and not slow and not databases and not checkers and not compose and not browser" -n auto --dist loadfile --durations=12
+	@$(VENV)/bin/python -m pytest tests -m "not n8n and not faults and not slow and not databases and not checkers and not compose and not browser and not grafana" -n auto --dist loadfile --durations=12
 
 test-rules: $(LIBRARIES) ## Prove the rules of CONFIG, or of the example, on every Prometheus unpacked here
 	@$(RUN) test-rules --config $(or $(CONFIG),handrail.example.yaml) \
@@ -92,6 +92,10 @@ test-checkers: $(DEV) ## Run the checkers of others over everything rendered: pi
 
 test-console: $(DEV) ## Use the console in a headless Chromium (a minute)
 	@$(VENV)/bin/python -m pytest tests/alerting/console -m browser -p no:xdist -r s
+
+# Nothing is fetched: a Grafana on the PATH, or the image of docker-compose.yml where it is on this machine already.
+test-grafana: $(DEV) ## Show the dashboards in a real Grafana, where there is one (about 3 minutes)
+	@$(VENV)/bin/python -m pytest tests/grafana -p no:xdist -r s
 
 screenshots: $(DEV) ## Take the pictures of the console in docs/images anew (needs Chromium)
 	@HANDRAIL_SCREENSHOTS=write $(VENV)/bin/python -m pytest tests/alerting/console -m browser -p no:xdist -k pictures

@@ -84,8 +84,8 @@ class Engine:
             os.environ["DOCKER_HOST"] = f"unix://{self._run}/docker.sock"
 
     def start(self) -> None:
-        """Answers afterwards; NoEngine with the end of its log if it does not."""
-        log = self._cache / "dockerd.log"
+        """Answers afterwards; NoEngine with its last words if it does not."""
+        log = self._run / "dockerd.log"
         command = [
             str(shutil.which("dockerd")),
             f"--host={os.environ['DOCKER_HOST']}",
@@ -102,7 +102,15 @@ class Engine:
                 return
             pause.wait(0.2)
         self.stop()
-        raise NoEngine(f"dockerd does not start: {log.read_text(errors='replace')[-400:]}")
+        said = log.read_text(errors="replace").strip().splitlines() or ["it says nothing"]
+        raise NoEngine(f"dockerd does not start: {said[-1][-300:]}")
+
+    def empty(self) -> None:
+        """No container, network or volume is left of a run that was killed; images stay."""
+        for found, remove in ((("ps", "--all"), ("rm", "--force")), (("volume", "ls"), ("volume", "rm"))):
+            if left := docker.run(*found, "--quiet").split():
+                docker.run(*remove, *left, timeout_s=60)
+        docker.run("network", "prune", "--force", timeout_s=60)
 
     def stop(self) -> None:
         """Ends the engine, and with it its containers."""

@@ -48,6 +48,7 @@ def _prepare(running: Engine, cache: Path, state: Path, say: Say) -> list[str]:
         base = pool.submit(stand_ins.tarball, cache, say)
         if running.own:
             running.start()
+            running.empty()
         engines.install_compose(cache)
         return stand_ins.make(base.result(), cache, state, say)
 

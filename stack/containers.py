@@ -33,6 +33,8 @@ _NOT_REACHED = re.compile(r"^receiver\.public_url$|\.listen$")
 def obstacles(document: object, *, path: str = "") -> Iterator[str]:
     """Why a team's file cannot hold in containers: what it names of this machine that they cannot reach."""
     if isinstance(document, Mapping):
+        if path == "receiver" and "tls" in document and _LOOPBACK.match(str(document.get("public_url"))):
+            yield "receiver.public_url is on this machine's loopback, where the exporter's container cannot hand over"
         for key, value in document.items():
             yield from obstacles(value, path=f"{path}.{key}" if path else str(key))
     elif isinstance(document, list):
@@ -45,8 +47,6 @@ def obstacles(document: object, *, path: str = "") -> Iterator[str]:
 def _obstacle(path: str, value: str) -> Iterator[str]:
     if path.endswith("kill_switch.env_file"):
         yield f"{path} is a file of this machine, which the receiver's container cannot write"
-    elif path.startswith("receiver.tls."):
-        yield f"{path} is a file of this machine, and the containers speak HTTP among themselves"
     elif _LOOPBACK.match(value) and not _NOT_REACHED.search(path):
         yield f"{path} is on this machine's loopback, which in a container is the container's own"
 
@@ -124,6 +124,7 @@ def environment(
         "HANDRAIL_ADMIN_API": "no-" if world is None else "",
         "HANDRAIL_EXPORTER_LISTEN": _published(settings.exporter.listen),
         "HANDRAIL_RECEIVER_LISTEN": _published(settings.receiver.listen),
+        "HANDRAIL_RECEIVER_SCHEME": "https" if settings.receiver.tls else "http",
         "HANDRAIL_PROMETHEUS_LISTEN": _published(settings.prometheus.listen),
         "HANDRAIL_ALERTMANAGER_LISTEN": _published(settings.alertmanager.listen),
         "HANDRAIL_ALERTMANAGER_REACHED": reachable(settings.alertmanager.listen),

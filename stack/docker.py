@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from stack.plan import reachable
+
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE_FILE = ROOT / "docker-compose.yml"
 # `depends_on.required`, without which the simulated world could not be a profile.
@@ -39,10 +41,16 @@ class Container:
     started_at: str
     configuration: str
     addresses: tuple[str, ...] = ()
+    scheme: str = "http"
+
+    @property
+    def url(self) -> str | None:
+        """Where a program on this machine reaches it; None while it publishes nothing."""
+        return f"{self.scheme}://{reachable(self.address)}" if self.address else None
 
     @property
     def address(self) -> str | None:
-        """Where this machine reaches it; None while it publishes nothing."""
+        """Where it listens on this machine; None while it publishes nothing."""
         return self.addresses[0] if self.addresses else None
 
     @property
@@ -174,4 +182,5 @@ def _container(found: Mapping[str, Any]) -> Container:
         started_at=state["StartedAt"],
         configuration=labels.get("handrail.configuration", ""),
         addresses=tuple(f"{one['HostIp']}:{one['HostPort']}" for one in published),
+        scheme=labels.get("handrail.scheme", "http"),
     )

@@ -18,7 +18,7 @@ from handrail.settings import Settings
 from stack import docker, mounts, native, status
 from stack.containers import GRAFANA_PORT, environment, obstacles
 from stack.docker import Compose, Container, DockerFailed, Say
-from stack.plan import Folders, Part, Plan, Programs, parts, reachable
+from stack.plan import Folders, Part, Plan, Programs, parts
 from stack.runtime import Chosen, recall, remember
 
 IMAGE = f"handrail:{__version__}"
@@ -149,7 +149,7 @@ def grafana_url(state: Path) -> str | None:
     if chosen is None or chosen.runtime != "docker" or "grafana" in chosen.without:
         return None
     found = next((one for one in containers(state, chosen) if one.service == "grafana"), None)
-    return f"http://{reachable(found.address)}" if found and found.address else None
+    return found.url if found else None
 
 
 def stop_other(state: Path, *, project: str | None) -> bool:
@@ -189,7 +189,7 @@ def _row(one: Container, clock: Clock) -> status.Row:
         uptime=clock.now() - _moment(one.started_at) if running else None,
         restarts=one.restarts,
         last_exit=None if running else f"exit code {one.exit_code}",
-        url=f"http://{reachable(one.address)}" if one.address else "-",
+        url=one.url or "-",
     )
 
 

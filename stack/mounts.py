@@ -23,6 +23,8 @@ from stack.containers import inside
 from stack.files import write_atomic, write_secret
 
 _READABLE = 0o444
+# What the receiver is checked by and what it is shown, where it speaks TLS.
+_SHOWN = tuple(f"receiver.tls.{name}" for name in ("ca", "client_cert", "client_key"))
 
 
 def folder(state: Path) -> Path:
@@ -54,7 +56,9 @@ def write(settings: Settings, config: Path, state: Path, *, world: Ports | None)
         return secret.file
 
     render(held, target / "rendered", SecretFiles.of(held, file))
-    _write_secrets(target / "secrets" / "alertmanager", {name: everything[name] for name in named}, made.secrets)
+    shown = {name for name in _SHOWN if name in everything}
+    for part, names in (("alertmanager", named | shown), ("prometheus", shown)):
+        _write_secrets(target / "secrets" / part, {name: everything[name] for name in names}, made.secrets)
     _let_read([target / "etc", target / "rendered"])
     return _digest([target / "etc", target / "rendered"])
 

@@ -130,6 +130,34 @@ def test_a_postgresql_that_is_elsewhere_stays_the_database(team):
     assert held.exporter.database_url == "sqlite:////data/ledger.sqlite"
 
 
+TLS = ("cert_file", "key_file", "client_ca_file", "ca_file", "client_cert_file", "client_key_file")
+
+
+def test_certificates_are_where_each_part_needs_them(team, tmp_path):
+    """The receiver's key is its own; Prometheus and Alertmanager have what they check it by and what they show."""
+    _, config, state = team
+    for name in TLS:
+        (tmp_path / name).write_text(f"pem of {name}\n")
+    tls = ", ".join(f"{name}: {tmp_path / name}" for name in TLS)
+    named = f"receiver: {{public_url: 'https://handrail.example.com', tls: {{{tls}}}, "
+    config.write_text(config.read_text().replace("receiver: {", named))
+    assert list(obstacles(yaml.safe_load(config.read_text()))) == []
+    settings = load(config)
+    mounts.write(settings, config, state, world=None)
+    secrets = state / "docker" / "secrets"
+    shown = {f"receiver.tls.{name}" for name in ("ca", "client_cert", "client_key")}
+    assert set(mounted(secrets / "prometheus")) == shown
+    assert set(mounted(secrets / "alertmanager")) == {*shown, "receiver.webhook_token", "notify.slack.webhook_url"}
+    assert mounted(secrets / "handrail")["receiver.tls.key"] == "pem of key_file\n"
+    for name, path in (("prometheus.yml", "scrape_configs"), ("alertmanager.yml", "receivers")):
+        rendered = yaml.safe_load((state / "docker" / "rendered" / name).read_text())
+        assert "'ca_file': '/run/secrets/receiver.tls.ca', 'cert_file': '/run/secrets/receiver.tls.client_cert'" in str(
+            rendered[path]
+        )
+    found = environment(settings, state=tmp_path, digest="d", version="1", world=None, grafana=None)
+    assert found["HANDRAIL_RECEIVER_SCHEME"] == "https"
+
+
 def test_what_lies_in_files_here_was_measured_natively(team):
     """Of the receiver or of the exporter; what is in a PostgreSQL is not left behind by containers."""
     settings, config, state = team
@@ -167,7 +195,10 @@ def test_the_simulated_world_is_reached_by_its_name_wherever_its_ports_are_outsi
         ("notify: {email: {smarthost: '127.0.0.1:25'}}", "notify.email.smarthost"),
         ("receiver: {database_url: 'postgresql+psycopg://h:p@localhost/handrail'}", "receiver.database_url"),
         ("exporter: {database_url: 'postgresql+psycopg://127.0.0.1:5433/handrail'}", "exporter.database_url"),
-        ("receiver: {tls: {cert_file: /etc/a.pem}}", "receiver.tls.cert_file"),
+        (
+            "receiver: {tls: {cert_file: /etc/a.pem, key_file: /etc/a.key}, public_url: 'https://localhost:9096'}",
+            "receiver.public_url",
+        ),
         ("agents: [{kill_switch: {env_file: /srv/agent.env}}]", "agents[0].kill_switch.env_file"),
     ],
 )

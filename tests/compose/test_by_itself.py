@@ -12,7 +12,7 @@ import pytest
 from stack import docker, mounts
 from stack.in_containers import IMAGE
 
-pytestmark = pytest.mark.compose
+pytestmark = [pytest.mark.compose, pytest.mark.usefixtures("drill")]
 NAME = "handrail-test-postgresql"
 TELL = """\
 import http.client, json

@@ -1,0 +1,88 @@
+"""A team's own file in containers: with TLS and client certificates between the parts, and with data that stays."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from handrail.http import build_client
+from stack import docker
+from tests.alerting.receiver.certificates import Authority
+from tests.compose.line import OURS, Line
+
+pytestmark = [pytest.mark.compose, pytest.mark.usefixtures("drill")]
+HOST = "handrail.example.com"
+PORTS = {name: 14800 + number for number, name in enumerate(OURS)}
+CONFIG = """\
+sources: {{n8n: [{{name: main, url: "https://n8n.example.com", api_key_file: {folder}/key}}]}}
+notify: {{group_wait: 1s}}
+receiver:
+  listen: "127.0.0.1:{receiver}"
+  public_url: "https://{host}"
+  webhook_token_file: {state}/secrets/webhook
+  operator_token_file: {state}/secrets/operator
+  handoff_token_file: {state}/secrets/handoff
+  tls:
+    {{cert_file: {cert}, key_file: {key}, client_ca_file: {ca}, ca_file: {ca}, client_cert_file: {client_cert},
+     client_key_file: {client_key}}}
+exporter: {{listen: "127.0.0.1:{exporter}"}}
+prometheus: {{listen: "127.0.0.1:{prometheus}", scrape_interval: 1s, evaluation_interval: 1s}}
+alertmanager: {{listen: "127.0.0.1:{alertmanager}"}}
+"""
+
+
+@pytest.fixture
+def team(engine, tmp_path, say):
+    """What `make up` makes of the file, and gone afterwards with its data."""
+    (tmp_path / "key").write_text("n8n-key\n")
+    authority = Authority(tmp_path / "certificates")
+    (cert, key), (client_cert, client_key) = authority.sign("receiver", HOST), authority.sign("client")
+    files = {"cert": cert, "key": key, "ca": authority.cert, "client_cert": client_cert, "client_key": client_key}
+    config = tmp_path / "handrail.yaml"
+    made = Line(tmp_path / "handrail-team" / ".handrail", 0, say)
+    made.state.parent.mkdir()
+    config.write_text(CONFIG.format(folder=tmp_path, state=made.state, host=HOST, **files, **PORTS))
+    say("make up with a team's file")
+    done = made.command("stack", "up", "--config", str(config), "--state", str(made.state), timeout_s=600)
+    try:
+        assert done.returncode == 0, done.stdout + done.stderr
+        yield made
+    finally:
+        made.down()
+        made.close()
+        if volumes := volumes_of(made):
+            docker.run("volume", "rm", *volumes)
+
+
+def test_a_team_has_tls_between_the_parts_and_keeps_its_data(team, engine):
+    """Prometheus and Alertmanager come in with their certificate, the health check too; `make down` keeps volumes."""
+    assert team.chosen.runtime == "docker"
+    status = team.status()
+    assert status.returncode == 0, status.stdout
+    assert f"https://127.0.0.1:{PORTS['receiver']}" in status.stdout
+    alert = {"labels": {"alertname": "AgentSlowCallStreak", "agent": "x"}, "startsAt": datetime.now(UTC).isoformat()}
+    with build_client(timeout_s=5) as client:
+
+        def value(query):
+            answer = client.get(f"http://127.0.0.1:{PORTS['prometheus']}/api/v1/query", params={"query": query})
+            return sum(float(row["value"][1]) for row in answer.json()["data"]["result"])
+
+        team.until("Prometheus reads the receiver", lambda: value('up{job="handrail-receiver"}') == 1)
+        client.post(f"http://127.0.0.1:{PORTS['alertmanager']}/api/v2/alerts", json=[alert]).raise_for_status()
+        team.until(
+            "Alertmanager tells the receiver", lambda: value("handrail_notifications_total{outcome='accepted'}") > 0
+        )
+        denied = client.post(f"http://127.0.0.1:{PORTS['prometheus']}/api/v1/admin/tsdb/clean_tombstones")
+        assert "admin APIs disabled" in denied.text
+    kept = volumes_of(team)
+    assert team.down().returncode == 0
+    assert team.compose.containers() == []
+    assert volumes_of(team) == kept
+    assert len(kept) >= len(OURS)
+
+
+def volumes_of(team):
+    """The named volumes of its project."""
+    mine = f"label=com.docker.compose.project={team.chosen.project}"
+    return docker.run("volume", "ls", "--quiet", "--filter", mine).split()

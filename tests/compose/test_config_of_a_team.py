@@ -8,6 +8,7 @@ import pytest
 
 from handrail.http import build_client
 from stack import docker
+from stack.runtime import recall
 from tests.alerting.receiver.certificates import Authority
 from tests.compose.line import OURS, Line
 
@@ -51,7 +52,7 @@ def team(engine, tmp_path, say):
     finally:
         made.down()
         made.close()
-        if volumes := volumes_of(made):
+        if recall(made.state) and (volumes := volumes_of(made)):
             docker.run("volume", "rm", *volumes)
 
 

@@ -66,7 +66,7 @@ def rows(agents: int = AGENTS, days: int = DAYS) -> list[Row]:
         end = int(time.time()) - 3600  # nothing overlaps with what is scraped
         # A file for each day, because promtool reads all of it for each block.
         for day in range(days):
-            file = _history(Path(folder) / "day.om", agents, end - (days - day) * _DAY_S)
+            file = _history(Path(folder) / "day.om", agents, end - (days - day) * _DAY_S, end)
             load(promtool, file, storage)
         with evaluating(agents, storage, scrape_interval="15s") as (client, _):
             _ready(client)
@@ -153,18 +153,18 @@ def _filled(expr: str, board: str, span_s: int) -> str:
     return expr
 
 
-def _history(file: Path, agents: int, begin: int) -> Path:
-    """A day of it."""
+def _history(file: Path, agents: int, begin: int, end: int) -> Path:
+    """A day of it, of days up to `end`."""
     with file.open("w", encoding="utf-8") as out:
         for name in (*_GROWING, *_WAVING):
             out.write(f"# TYPE {name} gauge\n")
-            # The number of the sample in all days, or within its own.
             times = range(begin, begin + _DAY_S, _STEP_S)
-            values = [at // _STEP_S - (0 if name in _GROWING else begin // _STEP_S) for at in times]
-            ends = [f"{value} {at}\n" for value, at in zip(values, times, strict=True)]
+            # Up to 0, where counting begins; or from 0 on each day.
+            values = [(at - (end if name in _GROWING else begin)) // _STEP_S for at in times]
+            tails = [f"{value} {at}\n" for value, at in zip(values, times, strict=True)]
             for agent in range(agents):
                 head = f'{name}{{agent="agent-{agent}"}} '
-                out.write("".join([head + end for end in ends]))
+                out.write("".join([head + tail for tail in tails]))
         out.write("# EOF\n")
     return file
 

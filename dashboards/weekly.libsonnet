@@ -15,20 +15,20 @@ function(config)
   local calls(week=0) = q.ofWeek(recorded(s.callsSum), week);
   local errors(week=0) = q.ofWeek(recorded(s.errorsSum), week);
   local tokens(week=0) = q.ofWeek(recorded(s.tokensSum), week);
-  local metered(week=0) = q.ofWeek(recorded(s.meteredCallsSum), week);
   local cost(week=0) = q.ofWeek(summed('handrail_cost_usd_total'), week);
-  // Both of one scrape: a recorded sum is some seconds older than what is scraped.
-  local priced(week=0) = q.ofWeek(
+  // Both of one scrape: a recorded sum is some seconds older than what is scraped, and a past that was read later has none.
+  local told(without) = function(week=0) q.ofWeek(
     function(offset)
-      '(' + summed('handrail_ended_calls_total')(offset) + ' - on (agent) ' +
-      summed('handrail_calls_without_cost_total')(offset) + ')',
+      '(' + summed('handrail_ended_calls_total')(offset) + ' - on (agent) ' + summed(without)(offset) + ')',
     week
   );
+  local metered = told('handrail_calls_without_usage_total');
+  local priced = told('handrail_calls_without_cost_total');
   local share(part, whole) = part + '\n/ on (agent)\n(' + whole + ' > 0)';
   local change(now, before) = '(' + now + ')\n/ on (agent)\n((' + before + ') > 0)\n- 1';
   local quantile(of) =
     'histogram_quantile(' + of + ', ' +
-    q.ofWeek(function(offset) 'sum by (agent, le) (' + q.ofAgent('handrail_call_duration_seconds_bucket') + offset + ')') + ')';
+    q.ofWeekRoughly(function(offset) 'sum by (agent, le) (' + q.ofAgent('handrail_call_duration_seconds_bucket') + offset + ')') + ')';
 
   local figure(title, description, query, noValue, more) =
     p.stat([4, 4], title, description, p.now(query), noValue, { unit: 'short', decimals: 0 } + more);

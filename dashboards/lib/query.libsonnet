@@ -2,6 +2,13 @@
 // ALERTS have no job and no instance.
 local s = import '../../alerting/mixin/series.libsonnet';
 
+// `first` gives the expressions for the first known value, from where the series was so many hours before the end.
+local grown(series, week, first) =
+  local ago(hours) = if hours % 24 == 0 then '%dd' % (hours / 24) else '%dh' % hours;
+  local at(hours) = series(if hours == 0 then '' else ' offset ' + ago(hours));
+  local before(hours) = at(168 * week + hours);
+  '((\n  ' + before(0) + '\n  - (\n    ' + std.join('\n    or\n    ', [before(168)] + first(before)) + '\n  )\n) >= 0)';
+
 {
   names: s,
 
@@ -49,10 +56,16 @@ local s = import '../../alerting/mixin/series.libsonnet';
 
   // Whole events of seven days, so many weeks ago, not extrapolated ones: what a counter is less what it was, or less its
   // first known value where it is younger. `series` gives it for an offset. Nothing after the ledger was lost.
-  ofWeek(series, week=0):: (
-    local at(ago) = series(if ago == 0 then '' else ' offset ' + 7 * ago + 'd');
-    // What is younger than the first look is looked for once more, closer.
-    local first(range) = '\n    or\n    min_over_time((' + at(week) + ')[' + range + '])';
-    '((\n  ' + at(week) + '\n  - (\n    ' + at(week + 1) + first('7d:3h') + first('4h:1m') + '\n  )\n) >= 0)'
-  ),
+  // What is younger than the first look is looked for once more, closer.
+  ofWeek(series, week=0):: grown(series, week, function(at) [
+    'min_over_time((' + at(0) + ')[' + range + '])'
+    for range in ['7d:3h', '4h:1m']
+  ]),
+
+  // The same for what has many series, of which a range of days would be ten thousands of samples each: of what is younger,
+  // what it was at the first of these looks.
+  ofWeekRoughly(series):: grown(series, 0, function(at) [
+    at(hours)
+    for hours in [144, 120, 96, 72, 48, 24, 12, 6, 3, 1]
+  ] + ['min_over_time((' + at(0) + ')[1h:1m])']),
 }

@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from exporter.calls import Call
+from exporter.counts import duration_bounds
 from stack.tools import ToolMissing
 from stack.tools import find as find_tool
 from tests.alerting.dashboards.boards import EVERYTHING, Query, boards, every_query, panels
@@ -92,13 +94,26 @@ def compare(past: Past, ask: Asked) -> None:
         return sum(call.outcome == "error" for call in calls) / len(calls)
 
     calls, share, change = (shown(f"Was the SLA kept? / {letter}") for letter in "ABC")
-    cost, everywhere = shown("What did they use? / D"), [name for names in NAMES.values() for name in names]
-    assert set(calls) == set(share) == set(change) == set(everywhere)
+    tokens_per_call, cost = shown("What did they use? / B"), shown("What did they use? / D")
+    everywhere = [name for names in NAMES.values() for name in names]
+    assert set(calls) == set(share) == set(change) == set(tokens_per_call) == set(everywhere)
     assert set(cost) == set(NAMES[GATEWAY])
     for agent in everywhere:
         assert calls[agent] == len(of_week(agent))
         assert share[agent] == pytest.approx(failed(of_week(agent)))
+        used = [call.tokens for call in of_week(agent) if call.tokens.basis != "unknown"]
+        of_all = sum((each.tokens_in or 0) + (each.tokens_out or 0) for each in used)
+        assert tokens_per_call[agent] == pytest.approx(of_all / len(used))
         assert change[agent] == pytest.approx(failed(of_week(agent)) - failed(of_week(agent, 1)), abs=1e-9)
+    bounds = [0.0, *duration_bounds(past.world.bench.settings), math.inf]
+    for quantile, letter in ((0.5, "E"), (0.95, "F")):
+        took = shown(f"Was the SLA kept? / {letter}")
+        assert set(took) == set(everywhere)
+        for agent in everywhere:
+            durations = sorted(call.duration.total_seconds() for call in of_week(agent))
+            true = durations[math.ceil(quantile * len(durations)) - 1]
+            # Of the histogram no more is known than the bucket.
+            assert bisect_left(bounds, took[agent]) == bisect_left(bounds, true), (agent, quantile)
     for agent in cost:
         assert cost[agent] == pytest.approx(float(sum(call.cost_usd or 0 for call in of_week(agent))))
 

@@ -125,7 +125,7 @@ class World:
         duration = timedelta(seconds=dice.uniform(0.3, 4) if usual else dice.uniform(6, 20))
         told = dice.random() < 0.9
         cost = Decimal(f"{dice.uniform(0.001, 0.02):.6f}") if source == GATEWAY and told else None
-        tokens = TokenUsage(dice.randrange(200, 900), 100, "actual" if told else "estimate")
+        tokens = TokenUsage(dice.randrange(200, 900), 100, "actual") if told else TokenUsage()
         return Call(
             source=source,
             id=f"{agent} {next(self._ids)}",

@@ -25,6 +25,7 @@ from exporter.ledger import Ledger
 from exporter.metrics import LedgerCollector
 from handrail.database import create_engine
 from handrail.settings import Settings, parse
+from tests.alerting.dashboards.boards import every_query
 from tests.exporter.making import CONFIG, SOURCE, START, StandingClock, batch, call
 from tests.thorough import examples
 
@@ -87,6 +88,15 @@ def test_series_are_named_and_labelled_as_the_exporter_does(tmp_path: Path) -> N
         if re.search(r"_(total|bucket|count|sum)\{", name):
             assert samples[-1][1] == 0, name
             assert -samples[0][1] == pytest.approx(by_name[_sorted(name)]), name
+
+
+def test_what_the_weekly_review_looks_back_on_has_a_past(tmp_path: Path) -> None:
+    """Or a figure would be made of a whole week of one series and of some hours of another."""
+    weekly = [query.filled() for query in every_query() if "weekly review" in query.where]
+    asked = {name for expr in weekly for name in re.findall(r"([a-z_:]+)\{[^}]*\} offset", expr)}
+    assert len(asked) > 5
+    of_receiver = {"handrail_handoffs_total"}
+    assert asked - of_receiver <= {name.partition("{")[0] for name in past(tmp_path, various())}
 
 
 def _sorted(name: str) -> str:

@@ -46,7 +46,7 @@ class _Look:
     """How far the search has come, kept in the item.
 
     `oldest` is where its reading ends and `begun` when it began, `ts` the earliest message found so far, and `read`:
-    there is nothing more to read. `again`: it waited for office hours before.
+    there is nothing more to read.
     """
 
     incident: int
@@ -57,14 +57,13 @@ class _Look:
     cursor: str | None = None
     ts: str | None = None
     read: bool = False
-    again: bool = False
 
     def after(self, outcome: Outcome) -> _Look:
         """The look after this one: from where it began, if it saw everything since, and else from the start."""
         if self.read:
             return replace(self, number=self.number + 1)
         seen_until = self.begun - CLOCKS_DIFFER_S if outcome == "not_found" and self.begun else self.oldest
-        return _Look(self.incident, max(self.oldest, seen_until), number=self.number + 1, again=self.again)
+        return _Look(self.incident, max(self.oldest, seen_until), number=self.number + 1)
 
 
 class MessageSearch:
@@ -144,12 +143,12 @@ class MessageSearch:
     def _give_up(self, item: Item, incident: IncidentRow, look: _Look, outcome: Outcome) -> None:
         """For good, or until the office hours in which the message will be sent."""
         hours, now = self._notify.office_hours, self._clock.now()
-        waits = hours and not look.again and incident.state == "firing" and _report(incident).severity != "critical"
+        waits = hours and incident.state == "firing" and _report(incident).severity != "critical"
         opening = opens_at(hours, now) if hours and waits else None
         if opening is not None:
             run_at = (opening + self._notify.group_interval).timestamp()
             with self._engine.begin() as connection:
-                _put(connection, _Look(look.incident, look.after(outcome).oldest, again=True), run_at=run_at)
+                _put(connection, _Look(look.incident, look.after(outcome).oldest), run_at=run_at)
                 outbox.finish(connection, item)
             return
         self._finish(item)

@@ -136,6 +136,18 @@ def test_the_message_of_an_incident_that_is_over_is_found(bench, notification, s
     assert slack.linked() == [address]
 
 
+def test_what_is_said_after_an_incident_is_not_about_it(bench, notification, slack):
+    """As of its next episode, which the receiver has not been told of yet."""
+    slack.channel.limit(100)
+    bench.alert(notification())
+    bench.later(30)
+    bench.alert(notification(status="resolved"))
+    bench.later(30)
+    slack.says()
+    bench.later(100)
+    assert (slack.looks, slack.linked(), slack.ended("not_found")) == (1, [], 1)
+
+
 def test_a_busy_channel_is_read_page_by_page(bench, notification, slack):
     """An app outside of Slack's marketplace gets 15 messages at a time; the first of its messages is the one."""
     slack.channel.page = 15

@@ -21,7 +21,7 @@ from tests.compose.usable import usable_engine
 OFFSET = 4700
 MEASURED: list[str] = []
 UNTESTED = (
-    "untested here, where their images are not to be had: Grafana's and n8n's containers, and the very versions of "
+    "untested here, where their images are not to be had: Grafana itself, n8n's container, and the very versions of "
     "Prometheus, Alertmanager and Python that the tags name"
 )
 

@@ -1,7 +1,7 @@
 """Base images made of Debian's packages and tagged as the compose file names the real ones: there is no registry here.
 
 Python comes from Debian unstable, Prometheus and Alertmanager from what `make tools-3` unpacks. So the versions are not
-exactly those of the tags. Grafana and n8n have no package and so no stand-in.
+exactly those of the tags. Grafana and n8n have no package; one that only answers stands in for Grafana in one test.
 """
 
 from __future__ import annotations
@@ -32,6 +32,12 @@ FROM {STAND_IN}
 COPY usr /usr
 RUN ln -s /usr/bin/busybox /bin/wget && install -d -o 65534 -g 65534 /prometheus /alertmanager
 ENTRYPOINT ["/usr/bin/{{program}}"]
+"""
+_GRAFANA = f"""\
+FROM {STAND_IN}
+RUN ln -s /usr/bin/busybox /bin/wget && install -d -o 472 -g 472 /var/lib/grafana \\
+    && install -d /srv/api && echo healthy >/srv/api/health
+ENTRYPOINT ["/usr/bin/python3", "-m", "http.server", "3000", "--directory", "/srv"]
 """
 # What is copied into an image; whatever else is there would be sent to the engine as well, hundreds of megabytes.
 _ALERTMANAGER = "prometheus-alertmanager"
@@ -95,6 +101,15 @@ def _program(unpacked: Path, folder: Path, image: str, program: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target)
     _build(folder / program, image, _PROGRAM.format(program=program))
+
+
+def grafana(cache: Path) -> str:
+    """An image tagged as Grafana's that answers its health check and does nothing else."""
+    folder = cache / "stand-ins" / "grafana"
+    folder.mkdir(parents=True, exist_ok=True)
+    tag = str(docker.services(simulated=False)["grafana"])
+    _build(folder, tag, _GRAFANA)
+    return tag
 
 
 def why_not_usable(image: str) -> str | None:

@@ -10,7 +10,8 @@ from handrail.http import build_client
 from stack import docker
 from stack.runtime import recall
 from tests.alerting.receiver.certificates import Authority
-from tests.compose.line import OURS, Line
+from tests.compose import stand_ins
+from tests.compose.line import OURS, ROOT, Line
 
 pytestmark = [pytest.mark.compose, pytest.mark.usefixtures("drill")]
 HOST = "handrail.example.com"
@@ -33,21 +34,34 @@ alertmanager: {{listen: "127.0.0.1:{alertmanager}"}}
 """
 
 
-@pytest.fixture
-def team(engine, tmp_path, say):
+@pytest.fixture(scope="module")
+def grafana(engine):
+    """Something stands in for Grafana meanwhile, which otherwise is left out."""
+    if not engine.own:
+        yield False
+        return
+    tag = stand_ins.grafana(ROOT / ".handrail" / "containers")
+    yield True
+    docker.run("image", "rm", "--force", tag)
+
+
+@pytest.fixture(scope="module")
+def team(grafana, tmp_path_factory, say):
     """What `make up` makes of the file, and gone afterwards with its data."""
-    (tmp_path / "key").write_text("n8n-key\n")
-    authority = Authority(tmp_path / "certificates")
+    folder = tmp_path_factory.mktemp("team")
+    (folder / "key").write_text("n8n-key\n")
+    authority = Authority(folder / "certificates")
     (cert, key), (client_cert, client_key) = authority.sign("receiver", HOST), authority.sign("client")
     files = {"cert": cert, "key": key, "ca": authority.cert, "client_cert": client_cert, "client_key": client_key}
-    config = tmp_path / "handrail.yaml"
-    made = Line(tmp_path / "handrail-team" / ".handrail", 0, say)
+    config = folder / "handrail.yaml"
+    made = Line(folder / "handrail-team" / ".handrail", 0, say)
     made.state.parent.mkdir()
-    config.write_text(CONFIG.format(folder=tmp_path, state=made.state, host=HOST, **files, **PORTS))
+    config.write_text(CONFIG.format(folder=folder, state=made.state, host=HOST, **files, **PORTS))
     say("make up with a team's file")
     done = made.command("stack", "up", "--config", str(config), "--state", str(made.state), timeout_s=600)
     try:
         assert done.returncode == 0, done.stdout + done.stderr
+        assert ("its password" in done.stdout) == ("grafana" not in made.chosen.without)
         yield made
     finally:
         made.down()
@@ -56,7 +70,23 @@ def team(engine, tmp_path, say):
             docker.run("volume", "rm", *volumes)
 
 
-def test_a_team_has_tls_between_the_parts_and_keeps_its_data(team, engine):
+def test_grafana_has_its_password_dashboards_and_data_source_as_files(team, grafana):
+    """As the user it runs as, who may change none of them; strangers on the machine cannot read them."""
+    if not grafana:
+        pytest.skip("the engine is the machine's own, where nothing stands in for Grafana")
+    status = team.status()
+    assert "grafana" in status.stdout
+    password = (team.state / "secrets" / "grafana_admin_password").read_text().strip()
+    script = "id -u; cat /run/secrets/admin_password; ls /var/lib/handrail/dashboards /etc/grafana/provisioning"
+    said = docker.run("exec", team.name("grafana"), "sh", "-c", script).split()
+    assert said[:2] == ["472", password]
+    assert {"overview.json", "datasources", "dashboards"} <= set(said)
+    team.compose.feed("grafana", "touch /var/lib/grafana/x", b"", timeout_s=20)
+    with pytest.raises(docker.DockerFailed, match="Read-only file system"):
+        team.compose.feed("grafana", "touch /var/lib/handrail/dashboards/x", b"", timeout_s=20)
+
+
+def test_a_team_has_tls_between_the_parts_and_keeps_its_data(team):
     """Prometheus and Alertmanager come in with their certificate, the health check too; `make down` keeps volumes."""
     assert team.chosen.runtime == "docker"
     status = team.status()

@@ -130,6 +130,27 @@ def test_status_shows_what_the_engine_says(fake_docker, tmp_path):
     assert "yes" not in done.output
 
 
+def test_grafanas_password_is_printed_by_the_first_up_only(fake_docker, tmp_path):
+    """Where it is kept as well; nothing that is printed later holds it."""
+    fake_docker(version="28.0", compose_version="5.0.1", image_inspect="sha256:1", build="sha256:1", ps="", compose="")
+    command = ["up", "--simulated", "--port-offset", "21300", "--runtime", "docker", "--state", str(tmp_path)]
+    first, second = (CliRunner().invoke(stack, command) for _ in range(2))
+    assert (first.exit_code, second.exit_code) == (0, 0), first.output
+    password = (tmp_path / "secrets" / "grafana_admin_password").read_text().strip()
+    assert first.output.count(password) == 1
+    assert f"Grafana's user is admin, its password {password}" in first.output
+    assert password not in second.output
+
+
+def test_where_no_engine_answers_up_says_so_and_asks_for_processes(fake_docker, tmp_path):
+    """`RUNTIME=native` does not even ask; `RUNTIME=docker` is an error."""
+    fake_docker()
+    command = ["up", "--simulated", "--port-offset", "21300", "--state", str(tmp_path), "--runtime"]
+    done = CliRunner().invoke(stack, [*command, "docker"])
+    assert done.exit_code == 1
+    assert "Error: RUNTIME=docker, but no Docker engine answers (no engine here)" in done.output
+
+
 def test_a_stack_in_containers_is_not_said_to_be_stopped_when_the_engine_is_away(fake_docker, tmp_path):
     """What the engine said is the answer, in words."""
     remember(tmp_path, Chosen("docker", "p", simulated=False))

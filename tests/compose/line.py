@@ -146,7 +146,7 @@ class Line:
 
     def until_healthy(self) -> None:
         """Nothing is done for it: restart policy and health checks are what is tested."""
-        expected = set(docker.services(simulated=True, without=self.chosen.without))
+        expected = set(docker.services(simulated=self.chosen.simulated, without=self.chosen.without))
         self.until(
             "every container is healthy",
             lambda: {one.service for one in self.compose.containers() if one.healthy} == expected,

@@ -10,7 +10,7 @@ from handrail.http import build_client
 from stack import docker
 from stack.runtime import recall
 from tests.alerting.receiver.certificates import Authority
-from tests.compose import stand_ins
+from tests.compose import breaking, stand_ins
 from tests.compose.line import OURS, ROOT, Line
 
 pytestmark = [pytest.mark.compose, pytest.mark.usefixtures("drill")]
@@ -84,6 +84,18 @@ def test_grafana_has_its_password_dashboards_and_data_source_as_files(team, graf
     team.compose.feed("grafana", "touch /var/lib/grafana/x", b"", timeout_s=20)
     with pytest.raises(docker.DockerFailed, match="Read-only file system"):
         team.compose.feed("grafana", "touch /var/lib/handrail/dashboards/x", b"", timeout_s=20)
+
+
+def test_a_part_that_hangs_is_seen_by_its_health_check(team):
+    """Every check can fail: each container runs and says that it is unhealthy, until its program goes on."""
+    team.say("hang all of them")
+    with breaking.hung(team, *(one.service for one in team.compose.containers())):
+        team.until(
+            "every container is unhealthy",
+            lambda: {(one.status, one.health) for one in team.compose.containers()} == {("running", "unhealthy")},
+        )
+        assert team.status().returncode == 1
+    team.until_healthy()
 
 
 def test_a_team_has_tls_between_the_parts_and_keeps_its_data(team):

@@ -64,22 +64,6 @@ def test_a_network_that_is_cut_and_mended_loses_nothing(quick, incidents, parts)
     quick.until_healthy()
 
 
-def test_a_part_that_hangs_is_seen_by_its_health_check(quick):
-    """Every check can fail: each container runs and says that it is unhealthy, until its program goes on."""
-    (incident,) = quick.agents(["hung"])
-    services = [one.service for one in quick.compose.containers()]
-    quick.say("hang all of them")
-    quick.happen(incident)
-    with breaking.hung(quick, *services):
-        quick.until(
-            "every container is unhealthy",
-            lambda: all((one.status, one.health) == ("running", "unhealthy") for one in quick.compose.containers()),
-        )
-        assert quick.status().returncode == 1
-    quick.nothing_lost([incident])
-    quick.until_healthy()
-
-
 def test_volumes_that_are_full_and_freed_lose_nothing(quick):
     """The exporter's and the receiver's at once, with two incidents under way."""
     with (

@@ -104,7 +104,7 @@ screenshots: $(DEV) ## Take the pictures of the console in docs/images anew (nee
 test-n8n: $(DEV) ## Run the tests against a real n8n
 	@$(VENV)/bin/python -m pytest tests/n8n -m n8n -o addopts="--import-mode=importlib -q --strict-markers"
 
-test-compose: $(DEV) ## Run the stack in real containers and break it (about 7 minutes; Debian, as root; installs a Docker Engine)
+test-compose: $(DEV) ## Run the stack in real containers and break it (7 to 10 minutes; Debian, as root; installs a Docker Engine)
 	@$(VENV)/bin/python -m pytest tests/compose -m compose -p no:xdist -v -r s
 
 test-faults: $(DEV) ## Kill the exporter 200 and the receiver 300 times at work, freeze replicas (about 12 minutes)

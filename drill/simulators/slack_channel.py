@@ -11,6 +11,7 @@ import base64
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
+from math import ceil
 from typing import Any
 
 from drill.simulators.wire import Request, Response, json_response
@@ -39,6 +40,8 @@ class Channel:
         self.member = True
         self.revoked = False
         self.page = MOST_A_PAGE
+        # What a 429 says in place of the seconds that are left.
+        self.retry_after: str | None = None
         self.site = "https://simulated.slack.com"
         self.asked: dict[str, int] = {}
 
@@ -90,7 +93,9 @@ class Channel:
     def _refusal(self, request: Request, method: str, scope: str | None = None) -> Response | None:
         left = (self._limited_until - self._clock.now()).total_seconds()
         if left > 0:
-            return json_response({"ok": False, "error": "ratelimited"}, 429, {"Retry-After": f"{left:.0f}"})
+            return json_response(
+                {"ok": False, "error": "ratelimited"}, 429, {"Retry-After": self.retry_after or str(ceil(left))}
+            )
         self.asked[method] = self.asked.get(method, 0) + 1
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if not token:

@@ -113,7 +113,9 @@ class SlackClient:
         return self._slack.bot_token.where if self._slack.bot_token else "bot_token_file"
 
     def _limited(self, retry_after: str) -> Trouble:
-        seconds = min(float(retry_after), LONGEST_S) if retry_after.strip().isdecimal() else LIMITED_S
+        told = retry_after.strip()
+        # A second at least: 0 would be asked again and again.
+        seconds = min(max(float(told), 1.0), LONGEST_S) if told.isascii() and told.isdecimal() else LIMITED_S
         self._held_until = self._clock.monotonic() + seconds
         return Trouble("Slack limits the rate", wait_s=seconds)
 

@@ -25,6 +25,24 @@ def test_slack_is_left_alone_as_long_as_it_says(bench, notification, slack):
     assert slack.linked(0) and slack.linked(1)
 
 
+@pytest.mark.parametrize(("told", "waits"), [("0", 1), ("soon", 60), ("-5", 60), ("\N{SUPERSCRIPT TWO}", 60)])
+def test_a_limit_that_names_no_time_is_no_reason_to_hurry(bench, notification, slack, told, waits):
+    """At least a second, and a minute where nothing is said that can be read."""
+    slack.channel.limit(0.5)
+    slack.channel.retry_after = told
+    address = slack.says()
+    bench.alert(notification())
+    assert bench.receiver.intake.process_one()
+    while bench.receiver.workers["tickets"].run_once():
+        pass
+    assert [bench.receiver.workers["slack"].run_once() for _ in range(2)] == [True, False]
+    bench.clock.advance(waits - 0.1)
+    assert not bench.receiver.workers["slack"].run_once()
+    bench.clock.advance(0.1)
+    bench.drain()
+    assert slack.linked() == [address]
+
+
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "token_revoked": ({"revoked": True}, "write the app's Bot User OAuth Token to file"),
     "not_in_channel": ({"member": False}, f"the app is not in channel {CHANNEL_ID} (not_in_channel): invite it there"),

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import httpx
 
@@ -36,12 +36,13 @@ AGENTS, DAYS = 1000, 30
 OVERVIEW, OF_ONE_AGENT = "overview", "agent"
 # Samples closer than Prometheus looks back for one.
 _STEP_S = 240
+_SPARSE_S = 300
 _DAY_S = 86400
 _TURNS = 3
 _PATIENCE_S = 300
-# As a counter grows, and as an hour of use goes up and down.
-_GROWING = ("agent:handrail_calls:sum", "agent:handrail_call_errors:sum", "agent:handrail_tokens:sum")
-_WAVING = ("agent:handrail_tokens:increase1h",)
+# Sums that grow, as the rules record them often and seldom, and what an hour used, which goes up and down.
+_GROWING = ("agent:handrail_calls", "agent:handrail_call_errors", "agent:handrail_tokens")
+_WAVING = "agent:handrail_tokens:increase1h"
 _POINTS = 1000
 
 
@@ -156,17 +157,22 @@ def _filled(expr: str, board: str, span_s: int) -> str:
 def _history(file: Path, agents: int, begin: int, end: int) -> Path:
     """A day of it, of days up to `end`."""
     with file.open("w", encoding="utf-8") as out:
-        for name in (*_GROWING, *_WAVING):
-            out.write(f"# TYPE {name} gauge\n")
-            times = range(begin, begin + _DAY_S, _STEP_S)
-            # Up to 0, where counting begins; or from 0 on each day.
-            values = [(at - (end if name in _GROWING else begin)) // _STEP_S for at in times]
-            tails = [f"{value} {at}\n" for value, at in zip(values, times, strict=True)]
-            for agent in range(agents):
-                head = f'{name}{{agent="agent-{agent}"}} '
-                out.write("".join([head + tail for tail in tails]))
+        often, seldom = range(begin, begin + _DAY_S, _STEP_S), range(begin, begin + _DAY_S, _SPARSE_S)
+        # Up to 0, where counting begins; or from 0 on each day.
+        for name in _GROWING:
+            _write(out, f"{name}:sum", agents, [((at - end) // _STEP_S, at) for at in often])
+            _write(out, f"{name}:every5m", agents, [((at - end) // _STEP_S, at) for at in seldom])
+        _write(out, _WAVING, agents, [((at - begin) // _STEP_S, at) for at in often])
         out.write("# EOF\n")
     return file
+
+
+def _write(out: TextIO, name: str, agents: int, samples: Sequence[tuple[int, int]]) -> None:
+    out.write(f"# TYPE {name} gauge\n")
+    tails = [f"{value} {at}\n" for value, at in samples]
+    for agent in range(agents):
+        head = f'{name}{{agent="agent-{agent}"}} '
+        out.write("".join([head + tail for tail in tails]))
 
 
 def _ready(client: HttpClient) -> None:

@@ -11,10 +11,9 @@ function(config)
   local agent = { name: 'Agent', label: 'agent', links: links, width: 240 };
 
   local summed(name) = function(offset) 'sum by (agent) (' + q.ofAgent(name) + offset + ')';
-  local recorded(name) = function(offset) q.recorded(name) + offset;
-  local calls(week=0) = q.ofWeek(recorded(s.callsSum), week);
-  local errors(week=0) = q.ofWeek(recorded(s.errorsSum), week);
-  local tokens(week=0) = q.ofWeek(recorded(s.tokensSum), week);
+  local calls(week=0) = q.ofWeekRecorded(s.callsSum, week);
+  local errors(week=0) = q.ofWeekRecorded(s.errorsSum, week);
+  local tokens(week=0) = q.ofWeekRecorded(s.tokensSum, week);
   local cost(week=0) = q.ofWeek(summed('handrail_cost_usd_total'), week);
   // Both of one scrape: a recorded sum is some seconds older than what is scraped, and a past that was read later has none.
   local told(without) = function(week=0) q.ofWeek(

@@ -62,6 +62,13 @@ local grown(series, week, first) =
     for range in ['7d:3h', '4h:1m']
   ]),
 
+  // The same of a recorded sum, whose first known value stands in its sparse series; what began minutes ago may
+  // be in that later, or not yet.
+  ofWeekRecorded(sum, week=0):: grown(function(offset) self.recorded(sum) + offset, week, function(_)
+    local ago = if week == 0 then '' else ' offset %dd' % (7 * week);
+    local soon = 'min_over_time(' + self.recorded(sum) + '[10m]' + ago + ')';
+    ['min_over_time(' + self.recorded(s.sparse(sum)) + '[7d]' + ago + ') < ' + soon, soon]),
+
   // The same for what has many series, of which a range of days would be ten thousands of samples each: of what is younger,
   // what it was at the first of these looks.
   ofWeekRoughly(series):: grown(series, 0, function(at) [

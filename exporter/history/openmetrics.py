@@ -71,6 +71,10 @@ class OpenMetricsFile:
             return
         self._write(kind, series, value, at)
 
+    def point(self, kind: Kind, series: str, value: float, at: int) -> None:
+        """A sample of a series that has one seldom: nothing is said of the time in between."""
+        self._write(kind, series, value, at)
+
     def end_of_series(self) -> None:
         """The series so far are complete and need not be remembered."""
         self._last.clear()

@@ -24,6 +24,8 @@ from handrail.quantities import format_duration
 from handrail.settings import Settings
 
 STEP_S = 60
+# As often as the rules record a sum to look back on for weeks.
+SPARSE_S = 300
 JOB = "handrail-exporter"
 _HOUR = timedelta(hours=1)
 _INFO = "An agent that is watched, and its SLA."
@@ -156,6 +158,7 @@ class _Recorded:
         self._tokens = _Window("agent:handrail_tokens", _HOUR, period.agent)
         self._ratio = Kind("agent:handrail_call_error_ratio:sla_window", "gauge", _RECORDED)
         self._held = series(self._ratio.name, held)
+        self._sparse_due = 0
 
     def write(self, at: int, sums: Sums, end: Sums) -> None:
         """What the rules would have recorded at this moment."""
@@ -168,9 +171,13 @@ class _Recorded:
             (self._tokens, sums.tokens, end.tokens),
         ):
             self._file.sample(window.sum, window.sum_series, value - last, at)
+            if at >= self._sparse_due:
+                self._file.point(window.sparse, window.sparse_series, value - last, at)
             increases[window.name] = increase = window.increase(value)
             if increase is not None:
                 self._file.sample(window.recorded, window.recorded_series, increase, at)
+        if at >= self._sparse_due:
+            self._sparse_due = at + SPARSE_S
         calls, errors = increases[self._calls.name], increases[self._errors.name]
         if calls and errors is not None:
             self._file.sample(self._ratio, self._held, errors / calls, at)
@@ -183,6 +190,8 @@ class _Window:
         self.name = name
         self.sum = Kind(f"{name}:sum", "gauge", _RECORDED)
         self.recorded = Kind(f"{name}:increase{format_duration(window)}", "gauge", _RECORDED)
+        self.sparse = Kind(f"{name}:every5m", "gauge", _RECORDED)
+        self.sparse_series = series(self.sparse.name, {"agent": agent})
         self.sum_series = series(self.sum.name, {"agent": agent})
         self.recorded_series = series(self.recorded.name, {"agent": agent})
         self._values: deque[float] = deque(maxlen=max(int(window.total_seconds()) // STEP_S, 1) + 1)

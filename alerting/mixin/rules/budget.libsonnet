@@ -7,10 +7,17 @@ local s = import '../series.libsonnet';
   local recorded = std.set([sla.errors.window for sla in config.slas]),
   local windows = [w for w in config.budgetWindows if !std.member(recorded, w.window)],
 
+  local sparse = [{ record: s.sparse(sum), expr: sum } for sum in [s.callsSum, s.errorsSum]],
+
+  // A day or longer is looked through in the sparse series: of a thousand agents, every sample of four weeks would take
+  // seconds each minute.
+  local grown(sum, w) =
+    if std.endsWith(w.window, 'd') || std.endsWith(w.window, 'w') then s.wholeIncreaseOfSum(sum, w.window)
+    else s.wholeIncreaseLong(sum, w.window, w.step),
   local increases = std.flattenArrays([
     [
-      { record: s.calls(w.window), expr: s.wholeIncreaseLong(s.callsSum, w.window, w.step) },
-      { record: s.errors(w.window), expr: s.wholeIncreaseLong(s.errorsSum, w.window, w.step) },
+      { record: s.calls(w.window), expr: grown(s.callsSum, w) },
+      { record: s.errors(w.window), expr: grown(s.errorsSum, w) },
     ]
     for w in windows
   ]),
@@ -28,7 +35,8 @@ local s = import '../series.libsonnet';
 
   // Once a minute is often enough for windows of minutes to weeks, and each of them is looked up at up to fifty points.
   prometheusRules+:: {
-    groups+: $.inGroups('handrail-budget-windows', increases, { interval: '1m' }) +
+    groups+: [{ name: 'handrail-budget-sums', interval: s.sparseEvery, rules: sparse }] +
+             $.inGroups('handrail-budget-windows', increases, { interval: '1m' }) +
              $.inGroups('handrail-budget', [remaining(sla) for sla in config.slas], { interval: '1m' }),
   },
 }

@@ -38,6 +38,10 @@ local s = import '../series.libsonnet';
         { record: s.meteredCalls, expr: s.wholeIncrease(s.meteredCallsSum, '1h') },
         { record: s.tokensPerCall, expr: '%s / (%s > 0)' % [s.tokens, s.meteredCalls] },
       ],
+    }, {
+      name: 'handrail-token-sums',
+      interval: s.sparseEvery,
+      rules: [{ record: s.sparse(s.tokensSum), expr: s.tokensSum }],
     }],
   },
 }

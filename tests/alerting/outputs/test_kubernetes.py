@@ -80,7 +80,7 @@ def test_groups_are_those_of_the_plain_files_and_say_how_often(
     plain = yaml.safe_load((rendered(extra) / "rules/handrail.yml").read_text())["groups"]
     groups = [group for resource in kinds(resources(extra), "PrometheusRule") for group in resource["spec"]["groups"]]
     assert [group["name"] for group in groups] == [group["name"] for group in plain]
-    assert {group["interval"] for group in groups} == {"20s", "1m"}
+    assert {group["interval"] for group in groups} == {"20s", "1m", "5m"}
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ def test_slack_is_left_alone_as_long_as_it_says(bench, notification, slack):
     assert slack.linked(0) and slack.linked(1)
 
 
-@pytest.mark.parametrize(("told", "waits"), [("0", 1), ("soon", 60), ("-5", 60), ("\N{SUPERSCRIPT TWO}", 60)])
+@pytest.mark.parametrize(("told", "waits"), [("0", 1), ("soon", 60), ("-5", 60)])
 def test_a_limit_that_names_no_time_is_no_reason_to_hurry(bench, notification, slack, told, waits):
     """At least a second, and a minute where nothing is said that can be read."""
     slack.channel.limit(0.5)

@@ -142,8 +142,8 @@ def test_grafanas_password_is_printed_by_the_first_up_only(fake_docker, tmp_path
     assert password not in second.output
 
 
-def test_where_no_engine_answers_up_says_so_and_asks_for_processes(fake_docker, tmp_path):
-    """`RUNTIME=native` does not even ask; `RUNTIME=docker` is an error."""
+def test_containers_that_were_asked_for_and_cannot_be_are_an_error(fake_docker, tmp_path):
+    """It says what the engine said, and nothing is started instead."""
     fake_docker()
     command = ["up", "--simulated", "--port-offset", "21300", "--state", str(tmp_path), "--runtime"]
     done = CliRunner().invoke(stack, [*command, "docker"])

@@ -161,8 +161,9 @@ class Outbox:
     def pending(self) -> dict[str, tuple[int, float]]:
         """Per lane, how many items wait and the age of the oldest in seconds."""
         now = self._clock.now().timestamp()
-        # A look into Slack waits for its time by plan, up to an hour; old is one that is late.
-        since = case((outbox.c.lane == SLACK, outbox.c.run_at), else_=outbox.c.created_at)
+        # A look into Slack or for a second ticket waits for its time by plan, up to hours; old is one that is late.
+        planned = (outbox.c.lane == SLACK) | (outbox.c.kind == "sweep")
+        since = case((planned, outbox.c.run_at), else_=outbox.c.created_at)
         query = (
             select(outbox.c.lane, func.count(), func.min(since))
             .where(outbox.c.state.in_(("ready", "leased")))

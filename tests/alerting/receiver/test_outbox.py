@@ -138,6 +138,30 @@ def test_a_retry_never_comes_before_what_the_service_asked_for(bench):
         assert shortest == longest / 2
 
 
+@pytest.mark.parametrize(("lane", "kind"), [("tickets", "sweep"), ("slack", "find")])
+def test_what_waits_by_plan_is_old_when_it_is_late(bench, lane, kind):
+    """A look for a second ticket, hours later, is no delivery that is stuck."""
+    box, now = queue.Outbox(bench.receiver.engine, bench.clock), bench.clock.now().timestamp()
+    with bench.receiver.engine.begin() as connection:
+        queue.put(connection, lane=lane, kind=kind, subject="planned", payload={}, run_at=now + 600)
+    bench.clock.advance(600)
+    assert box.pending()[lane] == (1, 0)
+    bench.clock.advance(50)
+    assert box.pending()[lane] == (1, 50)
+
+
+def test_what_failed_is_as_old_as_it_is(bench):
+    """However late it is tried again."""
+    put(bench, "s")
+
+    def fail(item) -> None:
+        raise Transient("not yet", retry_after_s=300)
+
+    assert worker(bench, fail, [], []).run_once()
+    bench.clock.advance(100)
+    assert queue.Outbox(bench.receiver.engine, bench.clock).pending()[LANE] == (1, 100)
+
+
 def test_what_is_done_is_forgotten_after_a_week_and_nothing_else(bench, notification):
     """Done rows go; what waits, what was given up and the audit log stay, however old they are."""
     bench.alert(notification())

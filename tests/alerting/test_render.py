@@ -171,10 +171,12 @@ def test_every_sla_has_its_group_and_shares_what_is_equal(rendered: Rendered) ->
     names = [group["name"] for group in document["groups"]]
     assert names == [
         "handrail-tokens",
+        "handrail-token-sums",
         "handrail-agents",
         "handrail-error-ratio-0",
         "handrail-token-baseline",
         "handrail-token-ratio-0",
+        "handrail-budget-sums",
         "handrail-budget-windows-0",
         "handrail-budget-0",
         "handrail-silence",

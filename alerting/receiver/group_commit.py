@@ -29,7 +29,7 @@ class NotWritten(Exception):
 
 
 @dataclass(slots=True, eq=False)
-class _Line(Generic[T]):
+class _Queue(Generic[T]):
     """Those of one event loop that wait, and the task that has them written."""
 
     waiting: list[tuple[T, asyncio.Future[None]]] = field(default_factory=list)
@@ -42,25 +42,25 @@ class GroupCommit(Generic[T]):
     def __init__(self, write: Callable[[Sequence[T]], Outcomes]) -> None:
         self._write = write
         self._thread = ThreadPoolExecutor(1, "group-commit")
-        self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, _Line[T]] = WeakKeyDictionary()
+        self._queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue[T]] = WeakKeyDictionary()
 
     async def __call__(self, item: T) -> None:
         """Return when the item is on disk; raise why it is not."""
         loop = asyncio.get_running_loop()
-        line = self._lines.setdefault(loop, _Line())
+        queue = self._queues.setdefault(loop, _Queue())
         told = loop.create_future()
-        line.waiting.append((item, told))
-        if line.writer is None:
-            line.writer = loop.create_task(self._write_all(line))
+        queue.waiting.append((item, told))
+        if queue.writer is None:
+            queue.writer = loop.create_task(self._write_all(queue))
         await told
 
-    async def _write_all(self, line: _Line[T]) -> None:
+    async def _write_all(self, queue: _Queue[T]) -> None:
         """Group after group, until nobody waits."""
         loop = asyncio.get_running_loop()
         try:
-            while line.waiting:
-                await _gathered(line)
-                group, line.waiting = line.waiting, []
+            while queue.waiting:
+                await _gathered(queue)
+                group, queue.waiting = queue.waiting, []
                 written = loop.run_in_executor(self._thread, self._write, [item for item, _ in group])
                 (outcomes,) = await asyncio.gather(written, return_exceptions=True)
                 if isinstance(outcomes, BaseException):
@@ -68,17 +68,17 @@ class GroupCommit(Generic[T]):
                 for (_, told), error in zip(group, outcomes, strict=True):
                     _tell(told, error)
         finally:
-            line.writer = None
+            queue.writer = None
 
 
-async def _gathered(line: _Line[T]) -> None:
+async def _gathered(queue: _Queue[T]) -> None:
     """Until nobody else joins."""
     clock = asyncio.get_running_loop().time
     ends, quiet = clock() + _GATHER_S, 0
     while quiet < _QUIET_ROUNDS and clock() < ends:
-        before = len(line.waiting)
+        before = len(queue.waiting)
         await asyncio.sleep(0)
-        quiet = quiet + 1 if len(line.waiting) == before else 0
+        quiet = quiet + 1 if len(queue.waiting) == before else 0
 
 
 def _tell(told: asyncio.Future[None], error: BaseException | None) -> None:

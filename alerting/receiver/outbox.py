@@ -21,6 +21,8 @@ from handrail.database import reading, take_turns
 
 TICKETS, KILLS, SLACK = "tickets", "kills", "slack"
 LANES = (TICKETS, KILLS, SLACK)
+# Looks for a second ticket and for a message in Slack wait for their time by plan, up to hours: old is what is late.
+PLANNED = ("sweep", "find")
 # Longer than any single request to the world outside may take; a handler that makes several renews it in between.
 LEASE_S = 60.0
 
@@ -161,9 +163,7 @@ class Outbox:
     def pending(self) -> dict[str, tuple[int, float]]:
         """Per lane, how many items wait and the age of the oldest in seconds."""
         now = self._clock.now().timestamp()
-        # A look into Slack or for a second ticket waits for its time by plan, up to hours; old is one that is late.
-        planned = (outbox.c.lane == SLACK) | (outbox.c.kind == "sweep")
-        since = case((planned, outbox.c.run_at), else_=outbox.c.created_at)
+        since = case((outbox.c.kind.in_(PLANNED), outbox.c.run_at), else_=outbox.c.created_at)
         query = (
             select(outbox.c.lane, func.count(), func.min(since))
             .where(outbox.c.state.in_(("ready", "leased")))

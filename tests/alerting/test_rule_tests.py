@@ -62,6 +62,23 @@ def test_every_claim_holds(promtool: Path, rendered: Rendered, tmp_path: Path) -
     assert [(v.case.alert, v.case.kind, v.case.says, v.said) for v in found if not v.passed] == []
 
 
+@pytest.mark.parametrize(("failing", "passed"), [(0, True), (1, True), (2, False)])
+def test_a_case_has_failed_only_if_it_fails_again(
+    rendered: Rendered, tmp_path: Path, failing: int, passed: bool
+) -> None:
+    """Of a promtool that fails at its first runs; the verdict keeps what it said."""
+    runs = tmp_path / "runs"
+    promtool = tmp_path / "promtool"
+    promtool.write_text(
+        f"#!/bin/sh\necho run >>'{runs}'\n[ $(wc -l <'{runs}') -gt {failing} ] || {{ echo FAILED >&2; exit 1; }}\n"
+    )
+    promtool.chmod(0o755)
+    case = next(iter(cases(parse(MINIMAL, environ={}))))
+    verdict = verify(case, rules_of(rendered()), promtool=promtool, folder=tmp_path)
+    assert (verdict.passed, verdict.said) == (passed, "" if passed else "FAILED\n")
+    assert len(runs.read_text().split()) == min(failing + 1, 2)
+
+
 PROFILE_LIMITS = [
     ("checklist", "AgentErrorRatioHigh", "> 0.05 + 1e-9"),
     ("checklist", "AgentLatencyHigh", "> 1 + 1e-9"),

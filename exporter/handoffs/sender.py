@@ -33,22 +33,28 @@ class HandoffSender:
         """Send until `stop` is set. A ledger that fails is tried again."""
         while not stop.is_set():
             try:
-                while not stop.is_set() and self.send_one():
-                    pass
+                self.send_due(stop.is_set)
             except SQLAlchemyError as error:
                 self._log_once.failed("handoffs", type(error).__name__)
             stop.wait(_EVERY_S)
 
-    def send_one(self) -> bool:
-        """Send what is due first; False when nothing is due or the receiver did not take it."""
-        handoff = self._queue.due(self._clock.now().timestamp())
+    def send_due(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Send over one connection, until nothing is due, the receiver does not take one, or it is `stopped`."""
+        handoff = self._next_due()
         if handoff is None:
-            return False
+            return
         client, token = self._connect()
+        with client:
+            while handoff is not None and not stopped() and self._is_settled(handoff, client, token):
+                handoff = self._next_due()
+
+    def _next_due(self) -> Pending | None:
+        return self._queue.due(self._clock.now().timestamp())
+
+    def _is_settled(self, handoff: Pending, client: HttpClient, token: Secret) -> bool:
         try:
             headers = {"authorization": f"Bearer {token.read()}", "idempotency-key": handoff.key}
-            with client:
-                response = client.post("/v1/handoffs", json=handoff.body, headers=headers)
+            response = client.post("/v1/handoffs", json=handoff.body, headers=headers)
         except SecretError as error:
             return self._put_off(handoff, str(error))
         except httpx.HTTPError as error:

@@ -40,6 +40,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.status = 202
+        self.connections = 0
         self.seen: list[tuple[str, dict[str, object], str]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -63,15 +64,11 @@ def handing(engine, clock, receiver, tmp_path: Path):
     ledger = Ledger(engine, parse(CONFIG), clock)
 
     def connect():
+        receiver.connections += 1
         client = build_client(base_url="http://receiver.test", transport=httpx.MockTransport(receiver))
         return client, Secret(file=tmp_path / "token")
 
     return ledger, HandoffSender(ledger.handoffs, connect, clock, get_logger("handoffs"))
-
-
-def send_all(sender: HandoffSender) -> None:
-    while sender.send_one():
-        pass
 
 
 @pytest.mark.parametrize(
@@ -99,7 +96,7 @@ def test_a_hand_off_says_where_to_look(handing, receiver):
     ledger, sender = handing
     found = call(1, agent="a", execution="4711", url="http://n8n.test/e/4711", confidence=0.62, **FAILED_TOOL)
     ledger.commit(SOURCE, batch(found))
-    send_all(sender)
+    sender.send_due()
     ((key, body, token),) = receiver.seen
     assert token == "Bearer exporter-token"
     assert key == f"{SOURCE}/{found.id}"
@@ -124,7 +121,7 @@ def test_a_hand_off_quotes_what_was_said_redacted(handing, receiver):
     ledger, sender = handing
     ledger.commit(SOURCE, batch(call(1, transcript=SAID, model="m", **FAILED_TOOL)))
     pending = repr(ledger.handoffs.due(1e12))
-    send_all(sender)
+    sender.send_due()
     ((_, body, _),) = receiver.seen
     address = re.escape(str(body["prompt"]).split()[-2].rstrip(","))
     assert re.fullmatch(r"Refund order 17\nfor (\[EMAIL:[0-9a-f]{6}\]), please", str(body["prompt"]))
@@ -181,12 +178,30 @@ def test_exporter_and_receiver_write_the_same_placeholders(handing, tmp_path):
     assert without != redactor_of(settings)("jane.roe@example.org")
 
 
+def test_many_hand_offs_go_over_one_connection(handing, receiver):
+    """And none is made while nothing is due."""
+    ledger, sender = handing
+    sender.send_due()
+    assert receiver.connections == 0
+    ledger.commit(SOURCE, batch(*(call(number, agent="c", **FAILED_TOOL) for number in range(3))))
+    sender.send_due()
+    assert (len(receiver.seen), receiver.connections) == (3, 1)
+
+
+def test_a_sender_that_is_stopped_sends_no_other(handing, receiver):
+    """What it has not sent is sent later."""
+    ledger, sender = handing
+    ledger.commit(SOURCE, batch(*(call(number, agent="c", **FAILED_TOOL) for number in range(3))))
+    sender.send_due(lambda: len(receiver.seen) == 2)
+    assert (len(receiver.seen), ledger.snapshot().pending_handoffs) == (2, 1)
+
+
 def test_a_call_that_is_read_again_is_handed_over_once(handing, receiver):
     """It is kept in the transaction that counts the call."""
     ledger, sender = handing
     for _ in range(3):
         ledger.commit(SOURCE, batch(call(1, confidence=0.1)))
-        send_all(sender)
+        sender.send_due()
     assert len(receiver.seen) == 1
     assert ledger.snapshot().totals["handoffs_raised", "a", (("reason", "low_confidence"),)] == 1
 
@@ -197,17 +212,17 @@ def test_a_receiver_that_does_not_take_it_is_asked_again(handing, receiver, cloc
     ledger, sender = handing
     receiver.status = status
     ledger.commit(SOURCE, batch(call(1, confidence=0.1)))
-    send_all(sender)
-    send_all(sender)
+    sender.send_due()
+    sender.send_due()
     asked = len(receiver.seen)
     assert asked == (status != 0)
     assert ledger.snapshot().pending_handoffs == 1
     receiver.status = 202
     clock.advance(4)
-    send_all(sender)
+    sender.send_due()
     assert len(receiver.seen) == asked
     clock.advance(2)
-    send_all(sender)
+    sender.send_due()
     assert len(receiver.seen) == asked + 1
     assert len({key for key, _, _ in receiver.seen}) == 1
     assert ledger.snapshot().pending_handoffs == 0
@@ -218,8 +233,8 @@ def test_one_that_is_refused_holds_up_no_other(handing, receiver):
     ledger, sender = handing
     receiver.status = 400
     ledger.commit(SOURCE, batch(call(1, confidence=0.1)))
-    send_all(sender)
+    sender.send_due()
     receiver.status = 202
     ledger.commit(SOURCE, batch(call(2, confidence=0.1)))
-    send_all(sender)
+    sender.send_due()
     assert [key.rpartition("/")[2] for key, _, _ in receiver.seen] == [call(1).id, call(2).id]

@@ -65,8 +65,7 @@ def test_nothing_of_an_execution_gets_anywhere(bench, log, exporter, tmp_path):
     assert "handrail_handoffs_pending" in scraped
     assert (leaks(kept), leaks(scraped), leaks(log.getvalue())) == ([], [], [])
     assert "hunter2" not in kept
-    while sender.send_one():
-        pass
+    sender.send_due()
     assert ledger.snapshot().pending_handoffs == 0
     bench.drain()
     assert all("Steps tried (untrusted text)" in json.dumps(issue.description) for issue in bench.jira.issues)

@@ -14,7 +14,7 @@ from alerting.render import SecretFiles, render
 from handrail.clock import Clock
 from handrail.ports import Ports
 from handrail.secret import Secret
-from handrail.settings import Settings
+from handrail.settings import Receiver, Settings
 from stack import simulated, tools
 from stack.files import write_atomic, write_secret
 from stack.plan import Folders, Part, Plan, Programs, parts
@@ -56,10 +56,13 @@ def write_configuration(settings: Settings, state: Path) -> None:
 
 def make_tokens(settings: Settings, state: Path) -> None:
     """The tokens between the parts, unless the file names others; SecretError if one cannot be read."""
-    for own in (settings.receiver.webhook_token, settings.receiver.operator_token, settings.receiver.handoff_token):
-        if own.file is not None and own.file.resolve().is_relative_to(state / "secrets"):
-            simulated.keep_or_make(own.file)
-        own.read()
+    for name in ("webhook_token", "operator_token", "handoff_token"):
+        token: Secret = getattr(settings.receiver, name)
+        # Where nothing else is said they have one place, whatever folder the stack writes to.
+        ours = token == Receiver.model_fields[name].default
+        if token.file is not None and (ours or token.file.resolve().is_relative_to(state / "secrets")):
+            simulated.keep_or_make(token.file)
+        token.read()
 
 
 def _as_file(secret: Secret, copy: Path) -> Path:

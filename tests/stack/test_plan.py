@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from handrail.ports import Ports
+from handrail.secret import SecretError
 from handrail.settings import load, parse
 from stack import native, simulated
 from stack.plan import Folders, Part, Plan, Programs, parts, reachable
@@ -178,3 +179,22 @@ def test_secrets_from_the_environment_are_written_for_alertmanager(tmp_path, mon
     rendered = (state / "rendered" / "alertmanager.yml").read_text()
     assert str(copy) in rendered
     assert str(state / "secrets" / "webhook_token") in rendered
+
+
+def test_a_stack_that_writes_elsewhere_has_its_own_tokens_too(tmp_path, monkeypatch):
+    """A file that names none of them is enough, wherever the state is; they stay what they are."""
+    monkeypatch.chdir(tmp_path)
+    settings, state = parse(REAL), tmp_path / "elsewhere"
+    native.write_configuration(settings, state)
+    first = settings.receiver.webhook_token.read()
+    native.write_configuration(settings, state)
+    assert settings.receiver.webhook_token.read() == first
+    assert len({first, settings.receiver.operator_token.read(), settings.receiver.handoff_token.read()}) == 3
+
+
+def test_a_token_of_the_team_is_not_made_up(tmp_path, monkeypatch):
+    """Whoever reads it elsewhere would not know ours."""
+    monkeypatch.chdir(tmp_path)
+    theirs = "receiver: {webhook_token_file: theirs/webhook}\n"
+    with pytest.raises(SecretError, match="theirs/webhook"):
+        native.write_configuration(parse(REAL + theirs), tmp_path / ".handrail")

@@ -8,10 +8,12 @@ import shutil
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
@@ -19,14 +21,15 @@ from exporter.calls import Call
 from exporter.counts import duration_bounds
 from stack.tools import ToolMissing
 from stack.tools import find as find_tool
-from tests.alerting.dashboards.boards import EVERYTHING, Query, boards, every_query, panels
+from tests.alerting.dashboards.boards import EVERYTHING, Query, boards, every_query, panels, queries
 from tests.alerting.dashboards.living import Asked, living
 from tests.alerting.dashboards.recorded import running
 from tests.alerting.dashboards.simulated import Past, newest, simulated
-from tests.alerting.dashboards.world import GATEWAY, N8N, NAMES, SWITCHED, world
+from tests.alerting.dashboards.world import GATEWAY, N8N, NAMES, SLOW, SWITCHED, world
 
 pytestmark = [pytest.mark.slow, pytest.mark.tools]
 
+T = TypeVar("T")
 # A rate needs two scrapes, a notification a second or two.
 WITHIN_S = 60
 WEEK = timedelta(days=7)
@@ -63,6 +66,15 @@ def wait(ask: Asked, waited: list[Query]) -> None:
     while waited := [query for query in waited if not ask(query, time.time())]:
         assert time.monotonic() < deadline, [query.where for query in waited]
         threading.Event().wait(1)
+
+
+def until(told: Callable[[], T], right: Callable[[T], bool]) -> T:
+    """What is told, as soon as it is right."""
+    deadline = time.monotonic() + WITHIN_S
+    while not right(found := told()):
+        assert time.monotonic() < deadline, found
+        threading.Event().wait(1)
+    return found
 
 
 def test_every_panel_has_data_that_is_true_of_all_agents_and_of_each(
@@ -183,3 +195,51 @@ def test_prometheus_that_has_just_begun_shows_what_there_is_and_invents_nothing(
             wait(ask, [calls_of_week])
             of_week = {row["metric"]["agent"]: row["value"][1] for row in ask(calls_of_week, time.time())}
             assert of_week == dict.fromkeys(chain(*NAMES.values()), "0"), "what was counted before is of no known week"
+
+
+def test_an_agent_that_begins_to_fail_goes_to_the_top_of_the_overview(alertmanager: Path, tmp_path: Path) -> None:
+    """The first row, in the order in which the table shows them, is the one that failed, and its state is a word."""
+    (board,) = (each for each in boards().values() if each["uid"] == "handrail-overview")
+    (table,) = (panel for panel in panels(board) if panel["title"] == "Every agent, the worst first")
+    (names,) = (each["options"]["renameByName"] for each in table["transformations"] if each["id"] == "organize")
+    query = {each.where.rpartition(" / ")[2]: each for each in queries(board) if table["title"] in each.where}
+
+    def rows(ask: Asked) -> list[dict[str, str]]:
+        merged: dict[str, dict[str, str]] = defaultdict(dict)
+        now = time.time()
+        for letter, each in query.items():
+            for row in ask(each, now):
+                merged[row["metric"]["agent"]][names.get(f"Value #{letter}", letter)] = row["value"][1]
+        shown = [columns | {"Agent": agent} for agent, columns in merged.items()]
+        for by in reversed(table["options"]["sortBy"]):
+            shown.sort(key=lambda row: float(row.get(by["displayName"], "inf")), reverse=by["desc"])
+        return shown
+
+    (tmp_path / "world").mkdir()
+    with (
+        world(tmp_path / "world", datetime.now(UTC) - timedelta(minutes=1)) as made,
+        living(made, newest("prometheus"), alertmanager, tmp_path / "data", tmp_path / "living") as ask,
+    ):
+        made.poll()
+        begun = until(
+            lambda: rows(ask), lambda found: sum("State" in row for row in found) == len([*chain(*NAMES.values())])
+        )
+        assert {word(table, "State", row["State"]) for row in begun} == {"OK", "Off"}
+        made.poll(5, usual=False)
+        found = until(lambda: rows(ask), lambda found: word(table, "State", found[0].get("State", "")) == "Broken")
+        assert found[0]["Agent"] == SLOW
+        assert word(table, "Latency", found[0]["Latency"]) == "Broken"
+        assert all(word(table, "State", row["State"]) != "Broken" for row in found[1:]), found
+
+
+def word(table: Mapping[str, Any], column: str, value: str) -> str:
+    """What the table's column shows in place of the number."""
+    (override,) = (each for each in table["fieldConfig"]["overrides"] if each["matcher"]["options"] == column)
+    (mappings,) = (each["value"] for each in override["properties"] if each["id"] == "mappings")
+    texts = {
+        key: one["text"]
+        for mapping in mappings
+        if mapping["type"] == "value"
+        for key, one in mapping["options"].items()
+    }
+    return str(texts.get(value, value))

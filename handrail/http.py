@@ -6,8 +6,10 @@ Redirects are refused because a credential must reach only the host it was confi
 from __future__ import annotations
 
 import json
+import ssl
 import zlib
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 import httpx
 import orjson
@@ -74,6 +76,12 @@ class _CappedTransport(httpx.BaseTransport):
         self._inner.close()
 
 
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Whom to trust, by SSL_CERT_FILE if that is set; reading it for each client took longer than its requests."""
+    return httpx.create_ssl_context()
+
+
 def build_client(
     *,
     base_url: str = "",
@@ -90,7 +98,7 @@ def build_client(
         headers={"user-agent": f"handrail/{__version__}", "accept": "application/json", "accept-encoding": "gzip"}
         | dict(headers or {}),
         auth=auth,
-        transport=_CappedTransport(transport or httpx.HTTPTransport(), max_bytes),
+        transport=_CappedTransport(transport or httpx.HTTPTransport(verify=_trusted()), max_bytes),
         follow_redirects=False,
         trust_env=False,
     )

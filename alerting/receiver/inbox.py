@@ -36,6 +36,7 @@ MOST_UNDELIVERED = 20_000
 GIVE_WAY_S = 2.0
 
 Row = dict[str, Any]
+_UNDECIDED_FIRST = select(inbox).where(inbox.c.processed_at.is_(None)).order_by(inbox.c.id).limit(1)
 
 
 class Full(Exception):
@@ -181,8 +182,7 @@ class Intake:
         with self._engine.begin() as connection:
             # One replica decides at a time: what came first is decided first, and nothing is decided twice.
             take_turns(connection, "inbox")
-            query = select(inbox).where(inbox.c.processed_at.is_(None)).order_by(inbox.c.id).limit(1)
-            row = connection.execute(query).first()
+            row = connection.execute(_UNDECIDED_FIRST).first()
             if row is None:
                 return False
             now = self._clock.now().timestamp()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import socket
 import subprocess
@@ -41,8 +42,9 @@ class Receiver:
 
 
 def free_offset():
-    """An offset at which all ports of the world are free."""
-    for offset in range(2000, 20_000, 50):
+    """An offset at which all ports of the world are free; another process that looks for one finds another."""
+    offsets = range(2000, 20_000, 50)
+    for offset in random.sample(offsets, len(offsets)):
         ports = Ports(offset=offset)
         taken = []
         try:

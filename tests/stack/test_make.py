@@ -107,5 +107,5 @@ def test_ci_runs_the_targets_a_person_runs(root):
     assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
     steps = re.findall(r'^\s*step \d+ "[^"]+" make (\S+)$', script.read_text(), re.MULTILINE)
     rules = ["lint", "check-generated", "test-rules", "test-checkers", "test-compose"]
-    tests = ["test", "test-slow", "test-console", "test-grafana", "test-replicas", "test-faults"]
+    tests = ["test", "test-slow", "test-console", "test-grafana", "test-postgresql", "test-faults"]
     assert steps == [*tests, *rules, "up", "status", "drill", "down", "test-n8n"]

@@ -94,6 +94,7 @@ def test_mixin_defaults_are_the_defaults_of_the_settings(root: Path, secret_file
     assert defaults == configuration(Settings(sources=Sources()), secret_files)
 
 
+@pytest.mark.slow
 def test_the_reference_implementation_of_jsonnet_says_the_same(root: Path, secret_files: SecretFiles) -> None:
     """What a team evaluates with the tools of others is what Handrail renders."""
     settings = every_limit(root)

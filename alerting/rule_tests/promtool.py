@@ -14,8 +14,8 @@ from alerting.rule_tests.case import Case
 from handrail.quantities import format_duration
 
 _TIMEOUT_S = 300
-# In a case of many days promtool compacts its database while it still asks it, and a question then very rarely finds
-# nothing (seen with 2.42; prometheus/prometheus#10863 is the like). A rule that is wrong is wrong each time.
+# Over many days promtool is not quite repeatable (prometheus/prometheus#10863; seen with 2.42, once in many thousand
+# cases), presumably as its database compacts in the background. A rule that is wrong is wrong each time.
 _TRIES = 2
 
 

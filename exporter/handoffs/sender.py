@@ -45,13 +45,14 @@ class HandoffSender:
             return
         client, token = self._connect()
         with client:
-            while handoff is not None and not stopped() and self._is_settled(handoff, client, token):
+            while handoff is not None and not stopped() and self._send(handoff, client, token):
                 handoff = self._next_due()
 
     def _next_due(self) -> Pending | None:
         return self._queue.due(self._clock.now().timestamp())
 
-    def _is_settled(self, handoff: Pending, client: HttpClient, token: Secret) -> bool:
+    def _send(self, handoff: Pending, client: HttpClient, token: Secret) -> bool:
+        """Whether it is settled; what is not is put off."""
         try:
             headers = {"authorization": f"Bearer {token.read()}", "idempotency-key": handoff.key}
             response = client.post("/v1/handoffs", json=handoff.body, headers=headers)

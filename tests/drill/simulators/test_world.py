@@ -60,7 +60,7 @@ def free_offset():
     pytest.fail("no free ports")
 
 
-def eventually(condition, within_s=10.0):
+def eventually(condition, within_s=30.0):
     """Waits until the condition holds."""
     never = threading.Event()
     for _ in range(round(within_s / 0.01)):
@@ -282,7 +282,7 @@ def test_run_ends_on_sigterm(root, env_file):
                 except httpx.TransportError:
                     return False
 
-            eventually(healthy, within_s=20)
+            eventually(healthy, within_s=60)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=20) == 0
     finally:

@@ -9,7 +9,7 @@ import socketserver
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -133,8 +133,10 @@ def answers(client: HttpClient, url: str) -> bool:
 
 
 @contextmanager
-def started(program: Path, configuration: Path, client: HttpClient) -> Iterator[str]:
-    """A real Alertmanager with that configuration; gives its URL once it is ready."""
+def started(
+    program: Path, configuration: Path, client: HttpClient, cluster: Sequence[str] = ("--cluster.listen-address=",)
+) -> Iterator[str]:
+    """A real Alertmanager with that configuration, by default alone; gives its URL once it is ready."""
     url, folder = f"http://127.0.0.1:{free_port()}", configuration.parent
     command = [
         str(program),
@@ -142,7 +144,7 @@ def started(program: Path, configuration: Path, client: HttpClient) -> Iterator[
         f"--storage.path={folder / 'data'}",
         f"--web.listen-address={url.removeprefix('http://')}",
         f"--web.external-url={url}",
-        "--cluster.listen-address=",
+        *cluster,
     ]
     with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
         try:

@@ -8,10 +8,14 @@ from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgresql import NewDatabase, Unavailable, server
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+# How long an example takes says something about the machine, and what else it does just then.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 class FakeClock:

@@ -83,7 +83,7 @@ faults = st.tuples(st.just("fault"), st.sampled_from(_FAULTS), st.integers(1, 4)
 
 @pytest.mark.parametrize("system", ["legacy", "observability"])
 @pytest.mark.property
-@settings(max_examples=examples(6), deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@settings(max_examples=examples(6), phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(st.lists(st.one_of(requests, waits, faults), min_size=3, max_size=8), st.integers(0, 2**32))
 def test_each_request_is_counted_once(system: Any, actions: list[Any], seed: int) -> None:
     """From either log, also across refusals in the middle of a window."""

@@ -69,7 +69,7 @@ def test_a_pause_refuses_everything_until_it_is_over(clock: Any) -> None:
     assert refused(allowance) is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(0, 200), max_size=60), st.integers(1, 8))
 def test_no_five_minutes_ever_hold_more_than_the_limit(waits: list[float], limit: int) -> None:
     """However the requests come."""

@@ -17,7 +17,7 @@ from tests.exporter.making import CONFIG, StandingClock, batch, call
 from tests.postgresql import NewDatabase
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(delays=st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=1, max_size=12))
 def test_a_batch_that_had_to_wait_is_not_left_out(tmp_path_factory: object, delays: list[tuple[int, bool]]) -> None:
     """Stamps are taken before the write lock, so a later commit may carry an earlier stamp."""

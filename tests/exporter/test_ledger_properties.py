@@ -193,7 +193,7 @@ def play(world: World, steps: list[tuple[object, ...]]) -> None:
 
 
 @pytest.mark.property
-@settings(max_examples=examples(15), deadline=None)
+@settings(max_examples=examples(15))
 @given(steps=st.lists(_steps, max_size=10), slow=st.lists(st.booleans(), min_size=TOTAL, max_size=TOTAL))
 def test_any_interleaving_counts_each_call_once(
     mortal: Mortal, steps: list[tuple[object, ...]], slow: list[bool]
@@ -212,7 +212,7 @@ def test_any_interleaving_counts_each_call_once(
 
 
 @pytest.mark.property
-@settings(max_examples=examples(8), deadline=None)
+@settings(max_examples=examples(8))
 @given(data=st.data(), size=st.integers(2, 6))
 def test_pages_that_shift_while_they_are_read_count_each_call_once(
     mortal: Mortal, data: st.DataObject, size: int

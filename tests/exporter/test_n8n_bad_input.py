@@ -300,7 +300,7 @@ JUNK = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_execution_is_odd_enough_to_break_the_reader(contracts: Path, data: st.DataObject) -> None:
     """Any value of an execution may be anything: it is read as calls that the ledger can store, or refused."""

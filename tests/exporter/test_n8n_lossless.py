@@ -101,7 +101,7 @@ class World:
 
 
 @pytest.mark.property
-@settings(max_examples=examples(20), deadline=None)
+@settings(max_examples=examples(20))
 @given(steps=STEPS)
 def test_whatever_happens_each_call_is_counted_once(steps: list[str | tuple[str, str | int]]) -> None:
     """Executions begin and end in any order while polls fail and the exporter restarts; the total is exact."""

@@ -108,7 +108,7 @@ FIELD = st.sampled_from(["*", "*/7", "5", "3-20", "1,20"])
 
 
 @pytest.mark.property
-@settings(max_examples=examples(10), deadline=None)
+@settings(max_examples=examples(10))
 @given(minute=FIELD, hour=FIELD, weekday=st.sampled_from(["*", "1-5", "0", "2,4"]))
 def test_the_gap_is_the_one_that_counting_finds(minute: str, hour: str, weekday: str) -> None:
     """No two neighbouring runs of a fortnight lie further apart, and two do lie so far apart."""

@@ -174,7 +174,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.property
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(60))
 @given(JSON, JSON, JSON, JSON)
 def test_whatever_is_recorded_can_be_read(given_, answer, error, output):
     """Strange values are nothing or text, never an error, and the result is text that can be sent."""

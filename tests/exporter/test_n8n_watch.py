@@ -198,7 +198,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(steps=STEPS)
 def test_whatever_happens_names_are_unique_and_stay(steps: list[tuple[str, int, str]]) -> None:
     """A workflow keeps the name that it got for as long as it exists, and no two of them have the same."""

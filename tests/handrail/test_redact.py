@@ -70,7 +70,7 @@ def test_everyday_text_is_left_alone(text):
 
 
 @pytest.mark.property
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150))
 @given(SURROUNDING, st.sampled_from([each for each in corpus.tokens() if each.kind != "API_KEY"]), SURROUNDING)
 def test_nothing_stays_of_a_token_wherever_it_stands(before, planted, after):
     """Glued to any text, before and after; not even the part that makes it unique.
@@ -84,7 +84,7 @@ def test_nothing_stays_of_a_token_wherever_it_stands(before, planted, after):
 
 
 @pytest.mark.property
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150))
 @given(SURROUNDING, st.sampled_from([*corpus.fields(), *corpus.personal()]), SURROUNDING)
 def test_nothing_stays_of_a_field_or_a_person_on_a_line_of_its_own(before, planted, after):
     """Whatever the lines before and after say."""
@@ -93,7 +93,7 @@ def test_nothing_stays_of_a_field_or_a_person_on_a_line_of_its_own(before, plant
 
 
 @pytest.mark.property
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150))
 @given(st.one_of(st.text(max_size=400), SURROUNDING, st.sampled_from(PLANTED).map(lambda p: p.text * 2)))
 def test_redacting_twice_changes_nothing_more(text):
     """So that a text may pass through more than one door."""
@@ -217,7 +217,7 @@ def test_control_bidi_and_ansi_characters_are_removed():
 
 
 @pytest.mark.property
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(100))
 @given(st.text(max_size=200))
 def test_cleaning_twice_changes_nothing_more(text):
     """What is taken out brings nothing new together."""

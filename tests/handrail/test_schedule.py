@@ -90,7 +90,7 @@ def test_nothing_is_due_in_an_hour_in_which_the_clocks_change(expression: str, l
     assert Cron(expression, "Europe/Berlin").due_after(last) == due
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     moment=st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
     expression=st.sampled_from(["*/15 * * * *", "30 2 * * *", "0 9 * * 1-5", "0 0 1 * *", "7 */6 * * 0"]),

@@ -31,7 +31,7 @@ def expected(series: str, for_s: int, keep_s: int) -> list[bool]:
 
 
 @pytest.mark.tools
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cases=st.lists(SERIES, min_size=8, max_size=8, unique=True))
 def test_firings_are_those_of_prometheus(promtool: Path, tmp_path: Path, cases: list[str]) -> None:
     """For any results and any for and keep_firing_for, whole steps or not."""

@@ -131,6 +131,8 @@ def test_on_a_phone_nothing_is_cut_and_everything_can_be_hit(console):
         page.goto(console.url + "/")
         page.get_by_role("link", name=name, exact=True).first.click()
         expect(page.locator("h1 bdi")).to_have_text(name)
+        # The text is there before the style sheet is.
+        page.wait_for_load_state()
         assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0], name
 
 

@@ -173,7 +173,7 @@ def forged(rows, at, actor, *, added):
 
 
 @pytest.mark.property
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(300))
 @given(mutation=mutations())
 def test_any_single_change_is_found(chain, mutation):
     """Against the anchor of the last row: a field, a row deleted, swapped, inserted, forged, an end cut off."""

@@ -149,7 +149,7 @@ def anything(draw) -> Told:
 
 
 @pytest.mark.property
-@settings(max_examples=examples(150), deadline=None)
+@settings(max_examples=examples(150))
 @given(what=anything(), state=KNOWN)
 def test_anything_is_decided(what, state):
     """Any notification in any state: a reason, actions that fit the state, and no agent is ever switched on."""
@@ -170,7 +170,7 @@ def test_anything_is_decided(what, state):
 
 
 @pytest.mark.property
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(100))
 @given(what=anything(), state=KNOWN)
 def test_the_same_notification_once_more_changes_nothing(what, state):
     """A second copy right after the first opens, comments, closes and switches off nothing."""

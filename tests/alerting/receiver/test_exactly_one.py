@@ -22,7 +22,7 @@ STEPS = st.lists(
 
 
 @pytest.mark.property
-@settings(max_examples=examples(8), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(8), suppress_health_check=list(HealthCheck))
 @given(steps=STEPS)
 def test_exactly_one_open_ticket_while_it_fires(steps, build, notification, clock):
     """At no time two open tickets; in the end one if it fires and none if it does not; the audit chain is whole."""

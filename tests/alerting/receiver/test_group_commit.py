@@ -106,7 +106,7 @@ def test_they_are_acknowledged_at_once_and_each_is_decided(bench, notification):
 
 
 @pytest.mark.property
-@settings(max_examples=examples(8), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(8), suppress_health_check=list(HealthCheck))
 @given(poisoned=st.lists(st.booleans(), min_size=1, max_size=7))
 def test_one_that_is_refused_harms_no_other(poisoned, bench):
     """Whichever of them the database refuses: only those are not stored, and only those are told so."""

@@ -74,7 +74,7 @@ def test_whatever_is_sent_is_answered_as_the_document_says(bench, path, method, 
     if "{agent}" in path:  # that of an agent that there is would not be guessed
         cases += [operation.as_strategy(path_parameters={"agent": "support-bot"})] * 2
 
-    @settings(max_examples=examples(6), deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=examples(6), suppress_health_check=list(HealthCheck), database=None)
     @given(case=st.one_of(cases), authorised=st.integers(0, 9).map(bool))
     def answers(case, authorised):
         bench.clock.advance(10)  # so that none is refused for coming too fast

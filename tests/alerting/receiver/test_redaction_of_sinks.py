@@ -39,7 +39,7 @@ def numbers() -> Iterator[int]:
 
 
 @pytest.mark.property
-@settings(max_examples=examples(4), deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@settings(max_examples=examples(4), suppress_health_check=list(HealthCheck), phases=[Phase.generate])
 @given(data=st.data())
 def test_nothing_gets_into_any_sink_however_it_is_mixed(bench, notification, log, numbers, data):
     """Hand-offs and alerts with drawn texts; nothing of them in database, Jira, log, pages, metrics or commands."""

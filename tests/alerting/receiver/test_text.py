@@ -40,7 +40,7 @@ def test_adf_follows_the_schema_and_holds_only_text(said, contracts):
     assert set(_types(adf)) <= {"doc", "paragraph", "bulletList", "listItem", "text", "codeBlock", "strong", "link"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=3000))
 def test_no_text_makes_a_node_or_an_empty_text(said):
     """Whatever is said: no empty text node, nothing too long, and the same kinds of nodes."""

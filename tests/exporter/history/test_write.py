@@ -118,7 +118,7 @@ ends = st.lists(st.integers(0, 5000), min_size=1, max_size=12, unique=True)
 
 
 @pytest.mark.property
-@settings(max_examples=examples(10), deadline=None)
+@settings(max_examples=examples(10))
 @given(ends)
 def test_a_counter_grows_by_the_calls_that_ended_and_never_falls(
     tmp_path_factory: pytest.TempPathFactory, seconds: list[int]

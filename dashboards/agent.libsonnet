@@ -78,8 +78,9 @@ function(config)
     ),
   ];
 
+  // Of no call at all it is NaN, which is no time.
   local quantile(of) =
-    'histogram_quantile(' + of + ', sum by (agent, le) (' + rate('handrail_call_duration_seconds_bucket') + '))';
+    'histogram_quantile(' + of + ', sum by (agent, le) (' + rate('handrail_call_duration_seconds_bucket') + ')) >= 0';
 
   local latency = [
     graph(

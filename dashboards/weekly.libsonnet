@@ -25,9 +25,11 @@ function(config)
   local priced = told('handrail_calls_without_cost_total');
   local share(part, whole) = part + '\n/ on (agent)\n(' + whole + ' > 0)';
   local change(now, before) = '(' + now + ')\n/ on (agent)\n((' + before + ') > 0)\n- 1';
+  // Of no call at all it is NaN, which is no time.
   local quantile(of) =
     'histogram_quantile(' + of + ', ' +
-    q.ofWeekRoughly(function(offset) 'sum by (agent, le) (' + q.ofAgent('handrail_call_duration_seconds_bucket') + offset + ')') + ')';
+    q.ofWeekRoughly(function(offset) 'sum by (agent, le) (' + q.ofAgent('handrail_call_duration_seconds_bucket') + offset + ')') +
+    ') >= 0';
 
   local figure(title, description, query, noValue, more) =
     p.stat([4, 4], title, description, p.now(query), noValue, { unit: 'short', decimals: 0 } + more);

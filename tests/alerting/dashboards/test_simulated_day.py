@@ -87,8 +87,16 @@ def test_every_panel_has_data_that_is_true_of_all_agents_and_of_each(
         shutil.copytree(block, tmp_path / "data" / block.name, copy_function=os.link)
     with living(past.world, prometheus_program, alertmanager, tmp_path / "data", tmp_path) as ask:
         wait(ask, past.queries)
+        for query in past.queries:
+            assert_numbers(query, ask(query, time.time()))
         compare(past, ask)
         choose(past, ask)
+
+
+def assert_numbers(query: Query, found: list[dict[str, Any]]) -> None:
+    """Neither infinite nor NaN, which Grafana would show as such."""
+    values = [value for row in found for _, value in ([row["value"]] if query.instant else row["values"])]
+    assert [value for value in values if not math.isfinite(float(value))] == [], query.where
 
 
 def compare(past: Past, ask: Asked) -> None:
@@ -186,9 +194,7 @@ def test_prometheus_that_has_just_begun_shows_what_there_is_and_invents_nothing(
             query = {each.where.removeprefix("Handrail: "): each for each in every_query()}
             wait(ask, [query[f"overview / Every agent, the worst first / {letter}"] for letter in "ABG"])
             for each in query.values():
-                for row in ask(each, time.time()):
-                    values = [row["value"]] if each.instant else row["values"]
-                    assert all(math.isfinite(float(value)) for _, value in values), each.where
+                assert_numbers(each, ask(each, time.time()))
             compared = ["Was the SLA kept? / C", "What did they use? / C", "What did they use? / F"]
             assert [where for where in compared if ask(query[f"weekly review / {where}"], time.time())] == []
             calls_of_week = query["weekly review / Was the SLA kept? / A"]

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from itertools import count
 from pathlib import Path
 from typing import IO, Any, cast
@@ -127,11 +128,15 @@ def asleep(pid: int) -> bool:
 
 
 def kill(pid: int) -> None:
-    """SIGKILL, unless it is gone already."""
+    """SIGKILL, unless it is gone already; returns when it is, so that its port is free for the next one."""
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
+    pause, deadline = threading.Event(), time.monotonic() + 30
+    while alive(pid):
+        assert time.monotonic() < deadline, f"{pid} does not end"
+        pause.wait(0.001)
 
 
 if __name__ == "__main__":

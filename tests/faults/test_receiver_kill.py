@@ -92,7 +92,7 @@ def test_nothing_is_lost_or_doubled_however_often_the_receiver_is_killed(
         forks = Forks(config, log, root=root, began=began, speed=SPEED)
         engine = None
         try:
-            with sending(senders, forks):
+            with sending(senders, forks, url):
                 told = lambda: f"{len(alerts.acknowledged)} notifications, {len(simulator.issues)} tickets"  # noqa: E731
                 served = killed(forks, rng, url, told)
             assert served > KILLS // 2
@@ -111,13 +111,23 @@ def test_nothing_is_lost_or_doubled_however_often_the_receiver_is_killed(
 
 
 @contextmanager
-def sending(senders: list[Sender], forks: Forks) -> Iterator[None]:
+def sending(senders: list[Sender], forks: Forks, url: str) -> Iterator[None]:
     """They send meanwhile; the receiver that is started last answers whoever still waits, and goes on."""
     for sender in senders:
         sender.start()
     try:
         yield
     finally:
-        forks.start()
+        goes_on(forks, url)
         for sender in senders:
             sender.stop()
+
+
+def goes_on(forks: Forks, url: str) -> None:
+    """Start one that serves; for a moment somebody else may have had its port."""
+    with build_client(base_url=url, timeout_s=1) as client:
+        for _ in range(10):
+            pid = forks.start()
+            if eventually(lambda pid=pid: not alive(pid) or answers(client), 30, 0.005) and alive(pid):
+                return
+    raise AssertionError("no receiver could be started")

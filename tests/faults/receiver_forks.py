@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from itertools import count
 from pathlib import Path
 from typing import IO, Any, cast
@@ -26,6 +25,7 @@ from alerting.receiver import app
 from drill.simulators.fast_clock import FastClock
 from handrail import database, logs
 from handrail.settings import Settings, load
+from tests.faults.receiver_oracle import eventually
 
 
 def die_before(statement: int) -> None:
@@ -133,10 +133,7 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
         return
-    pause, deadline = threading.Event(), time.monotonic() + 30
-    while alive(pid):
-        assert time.monotonic() < deadline, f"{pid} does not end"
-        pause.wait(0.001)
+    assert eventually(lambda: not alive(pid), 30, 0.001), f"{pid} does not end"
 
 
 if __name__ == "__main__":

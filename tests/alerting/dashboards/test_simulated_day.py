@@ -9,11 +9,11 @@ import threading
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -26,10 +26,10 @@ from tests.alerting.dashboards.living import Asked, living
 from tests.alerting.dashboards.recorded import running
 from tests.alerting.dashboards.simulated import Past, newest, simulated
 from tests.alerting.dashboards.world import GATEWAY, N8N, NAMES, SLOW, SWITCHED, world
+from tests.alerting.running_alertmanager import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.tools]
 
-T = TypeVar("T")
 # A rate needs two scrapes, a notification a second or two.
 WITHIN_S = 60
 WEEK = timedelta(days=7)
@@ -66,15 +66,6 @@ def wait(ask: Asked, waited: list[Query]) -> None:
     while waited := [query for query in waited if not ask(query, time.time())]:
         assert time.monotonic() < deadline, [query.where for query in waited]
         threading.Event().wait(1)
-
-
-def until(told: Callable[[], T], right: Callable[[T], bool]) -> T:
-    """What is told, as soon as it is right."""
-    deadline = time.monotonic() + WITHIN_S
-    while not right(found := told()):
-        assert time.monotonic() < deadline, found
-        threading.Event().wait(1)
-    return found
 
 
 def test_every_panel_has_data_that_is_true_of_all_agents_and_of_each(
@@ -216,10 +207,18 @@ def test_an_agent_that_begins_to_fail_goes_to_the_top_of_the_overview(alertmanag
         for letter, each in query.items():
             for row in ask(each, now):
                 merged[row["metric"]["agent"]][names.get(f"Value #{letter}", letter)] = row["value"][1]
-        shown = [columns | {"Agent": agent} for agent, columns in merged.items()]
+        found = [columns | {"Agent": agent} for agent, columns in merged.items()]
         for by in reversed(table["options"]["sortBy"]):
-            shown.sort(key=lambda row: float(row.get(by["displayName"], "inf")), reverse=by["desc"])
-        return shown
+            found.sort(key=lambda row: float(row.get(by["displayName"], "inf")), reverse=by["desc"])
+        return found
+
+    def all_known(ask: Asked) -> list[dict[str, str]]:
+        found = rows(ask)
+        return found if sum("State" in row for row in found) == len([*chain(*NAMES.values())]) else []
+
+    def one_broken(ask: Asked) -> list[dict[str, str]]:
+        found = rows(ask)
+        return found if word(table, "State", found[0].get("State", "")) == "Broken" else []
 
     (tmp_path / "world").mkdir()
     with (
@@ -227,12 +226,10 @@ def test_an_agent_that_begins_to_fail_goes_to_the_top_of_the_overview(alertmanag
         living(made, newest("prometheus"), alertmanager, tmp_path / "data", tmp_path / "living") as ask,
     ):
         made.poll()
-        begun = until(
-            lambda: rows(ask), lambda found: sum("State" in row for row in found) == len([*chain(*NAMES.values())])
-        )
+        begun = until(lambda: all_known(ask), "the state of every agent", seconds=WITHIN_S)
         assert {word(table, "State", row["State"]) for row in begun} == {"OK", "Off"}
         made.poll(5, usual=False)
-        found = until(lambda: rows(ask), lambda found: word(table, "State", found[0].get("State", "")) == "Broken")
+        found = until(lambda: one_broken(ask), "the one that is broken", seconds=WITHIN_S)
         assert found[0]["Agent"] == SLOW
         assert word(table, "Latency", found[0]["Latency"]) == "Broken"
         assert all(word(table, "State", row["State"]) != "Broken" for row in found[1:]), found
